@@ -1,0 +1,379 @@
+"""A run's columns: the contract between components that may not import each other.
+
+Every table is a NumPy structured array with one writer:
+
+    table        one row per           written by
+    INSTRUMENT   symbol                clock, PIT enforcer, corporate actions
+    BOOK         symbol                broker
+    ORDER        order (row = id)      broker
+    ORDER_EVENT  transition            broker
+    FILL         fill                  broker
+    POSITION     symbol                portfolio
+    ACCOUNT      account               portfolio
+    LEDGER       cash movement         portfolio
+    EQUITY       sampled instant       portfolio
+    REQUEST      request of a callback context (the outbox); risk managers may change or refuse rows
+
+Times are int64 UTC nanoseconds, prices are in the instrument's currency, quantities are signed (buy > 0).
+Tables may gain fields; read them by name. Components contribute functions of these fixed shapes, plain
+Python or compiled by ``numba.njit`` without a signature:
+
+    fill_price(orders, i, market, params, state) -> float64   reference price, NaN for "not now"
+    slippage(orders, i, market, params, state) -> float64     signed amount added to the reference price
+    commission(orders, i, market, params, state) -> float64   cash cost of this fill, >= 0 is a cost
+    impact(orders, i, market, params, state) -> float64       signed amount added to the reference price
+    apply_fill(fills, i, instruments, positions, accounts, ledger, counters) -> float64   realised P&L
+
+with ``orders`` the ORDER table, ``i`` the order's row, ``market`` a one-row MARKET array, ``params`` and
+``state`` float64 arrays that belong to the model (parameters are data, never closures).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "ACCEPTED",
+    "ACCOUNT",
+    "BOOK",
+    "CANCELLED",
+    "EQUITY",
+    "EXPIRED",
+    "FILL",
+    "FILLED",
+    "INSTRUMENT",
+    "LEDGER",
+    "MARKET",
+    "ORDER",
+    "ORDER_EVENT",
+    "ORDER_KINDS",
+    "PARTIAL",
+    "PENDING",
+    "POSITION",
+    "REASONS",
+    "REFUSED",
+    "REQUEST",
+    "STATUSES",
+    "SUBMITTED",
+    "TIMES_IN_FORCE",
+    "RunState",
+    "Symbols",
+    "Table",
+]
+
+PENDING: Final = 0
+SUBMITTED: Final = 1
+ACCEPTED: Final = 2
+PARTIAL: Final = 3
+FILLED: Final = 4
+CANCELLED: Final = 5
+EXPIRED: Final = 6
+REFUSED: Final = 7
+STATUSES: Final = ("pending", "submitted", "accepted", "partial", "filled", "cancelled", "expired", "refused")
+
+ORDER_KINDS: Final = ("market", "limit", "stop", "stop-limit", "trailing-stop")
+TIMES_IN_FORCE: Final = ("GTC", "DAY", "GTD", "IOC", "FOK", "OPG", "CLS")
+
+# The documented reasons of a transition; an index into this tuple is what the tables store.
+REASONS: Final = (
+    "",
+    "replaced-by-target",
+    "cancelled-by-strategy",
+    "end-of-run",
+    "quantity-not-finite",
+    "quantity-zero",
+    "order-kind-not-supported",
+    "time-in-force-not-supported",
+    "no-mark",
+    "refused-by-risk",
+    "next-open",
+    "next-close",
+    "same-close",
+    "unknown-order",
+    "already-done",
+    "fill-price-not-finite",
+)
+
+INSTRUMENT: Final = np.dtype(
+    [
+        ("quantity_step", "f8"),  # quantities are rounded to this after each fill
+        ("lot", "f8"),  # order sizes are truncated to this
+        ("multiplier", "f8"),
+        ("mark", "f8"),  # last known price, NaN before the first
+        ("mark_time", "i8"),  # event_time of the mark
+    ]
+)
+BOOK: Final = np.dtype(
+    [
+        ("open_quantity", "f8"),  # signed remainder of working market and limit orders
+        ("target_quantity", "f8"),  # the part of it that order_target* asked for
+        ("first", "i8"),  # oldest working order of the symbol, -1 for none
+        ("last", "i8"),  # newest
+    ]
+)
+ORDER: Final = np.dtype(
+    [
+        ("id", "i8"),
+        ("symbol", "i4"),
+        ("account", "i2"),
+        ("kind", "i1"),
+        ("time_in_force", "i1"),
+        ("status", "i1"),
+        ("is_target", "i1"),
+        ("reason", "i2"),
+        ("tag", "i4"),
+        ("basket", "i8"),
+        ("quantity", "f8"),
+        ("filled", "f8"),
+        ("limit_price", "f8"),
+        ("stop_price", "f8"),
+        ("submitted_at", "i8"),
+        ("known_at", "i8"),  # newest known_at the strategy had
+        ("sequence", "i8"),  # place in the run's one order of transitions
+        ("next", "i8"),  # next working order of the symbol, -1 for none
+    ]
+)
+REQUEST: Final = np.dtype(
+    [
+        ("action", "i1"),  # 0 order, 1 cancel, 2 cancel the symbol's target orders
+        ("kind", "i1"),
+        ("time_in_force", "i1"),
+        ("is_target", "i1"),
+        ("symbol", "i4"),
+        ("account", "i2"),
+        ("reason", "i2"),  # not 0: a risk manager refused it
+        ("tag", "i4"),
+        ("order_id", "i8"),  # its own id, or the id to cancel
+        ("basket", "i8"),
+        ("quantity", "f8"),
+        ("limit_price", "f8"),
+        ("stop_price", "f8"),
+        ("known_at", "i8"),
+    ]
+)
+ORDER_EVENT: Final = np.dtype(
+    [
+        ("timestamp", "i8"),
+        ("order_id", "i8"),
+        ("sequence", "i8"),
+        ("status", "i1"),
+        ("reason", "i2"),
+        ("quantity", "f8"),
+        ("filled", "f8"),
+    ]
+)
+FILL: Final = np.dtype(
+    [
+        ("order_id", "i8"),
+        ("symbol", "i4"),
+        ("account", "i2"),
+        ("reason", "i2"),
+        ("quantity", "f8"),
+        ("price", "f8"),
+        ("reference_price", "f8"),
+        ("commission", "f8"),
+        ("slippage", "f8"),  # cash lost to slippage and impact, >= 0 is a cost
+        ("formed_at", "i8"),
+        ("known_at", "i8"),
+        ("submitted_at", "i8"),
+        ("sequence", "i8"),
+    ]
+)
+POSITION: Final = np.dtype(
+    [
+        ("quantity", "f8"),
+        ("average_price", "f8"),
+        ("realised", "f8"),
+        ("commission", "f8"),
+    ]
+)
+ACCOUNT: Final = np.dtype(
+    [
+        ("cash", "f8"),
+        ("realised", "f8"),
+        ("commission", "f8"),
+        ("slippage", "f8"),
+        ("start_cash", "f8"),
+    ]
+)
+LEDGER: Final = np.dtype(
+    [
+        ("timestamp", "i8"),
+        ("order_id", "i8"),
+        ("symbol", "i4"),
+        ("account", "i2"),
+        ("kind", "i2"),  # 0 deposit, 1 fill, 2 commission
+        ("amount", "f8"),  # signed change of cash
+        ("balance", "f8"),  # cash afterwards
+    ]
+)
+EQUITY: Final = np.dtype(
+    [
+        ("timestamp", "i8"),
+        ("session", "i8"),  # label, days since 1970-01-01
+        ("cash", "f8"),
+        ("equity", "f8"),
+        ("gross_exposure", "f8"),
+        ("net_exposure", "f8"),
+        ("long_pnl", "f8"),
+        ("short_pnl", "f8"),
+        ("realised", "f8"),
+        ("unrealised", "f8"),
+        ("commission", "f8"),
+        ("slippage", "f8"),
+        ("stale_exposure", "f8"),
+    ]
+)
+MARKET: Final = np.dtype(
+    [
+        ("symbol", "i4"),
+        ("bar_start", "i8"),
+        ("event_time", "i8"),
+        ("known_at", "i8"),
+        ("open", "f8"),
+        ("high", "f8"),
+        ("low", "f8"),
+        ("close", "f8"),
+        ("volume", "f8"),
+        ("price", "f8"),  # reference price of the fill under way
+        ("quantity", "f8"),  # signed quantity of the fill under way
+        ("multiplier", "f8"),
+    ]
+)
+
+# Per-symbol tables and the row every new symbol starts with.
+_NEW_SYMBOL: Final = {
+    "instruments": (INSTRUMENT, (1e-9, 1.0, 1.0, np.nan, 0)),
+    "books": (BOOK, (0.0, 0.0, -1, -1)),
+    "positions": (POSITION, (0.0, 0.0, 0.0, 0.0)),
+}
+
+
+class Symbols:
+    """The symbols released so far, in the order in which rows first named them; append-only."""
+
+    __slots__ = ("_ids", "names")
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._ids: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._ids
+
+    def id(self, name: str) -> int:
+        """Return the column of a released symbol; KeyError when no released row has named it."""
+        return self._ids[name]
+
+    def add(self, name: str) -> int:
+        """Append a symbol that is not there yet and return its id."""
+        self._ids[name] = len(self.names)
+        self.names.append(name)
+        return len(self.names) - 1
+
+
+class Table:
+    """A growing structured array; the count lives in the run's counters, where compiled code moves it.
+
+    Args:
+        dtype: The row.
+        counters: int64 array shared by all tables of a run.
+        slot: This table's place in ``counters``.
+    """
+
+    __slots__ = ("_counters", "_slot", "data")
+
+    def __init__(self, dtype: np.dtype[np.void], counters: NDArray[np.int64], slot: int) -> None:
+        self.data: NDArray[np.void] = np.zeros(64, dtype)
+        self._counters = counters
+        self._slot = slot
+
+    @property
+    def count(self) -> int:
+        """Number of rows written."""
+        return int(self._counters[self._slot])
+
+    def reserve(self, rows: int) -> NDArray[np.void]:
+        """Make room for ``rows`` more rows and return the whole array (which may be a new one)."""
+        need = int(self._counters[self._slot]) + rows
+        if need > len(self.data):
+            grown = np.zeros(max(need, 2 * len(self.data)), self.data.dtype)
+            grown[: len(self.data)] = self.data
+            self.data = grown
+        return self.data
+
+    def rows(self, start: int = 0) -> NDArray[np.void]:
+        """Return a read-only view of the rows written from ``start`` on."""
+        view = self.data[start : self.count]
+        view.flags.writeable = False
+        return view
+
+    def restore(self, rows: NDArray[np.void]) -> None:
+        """Replace the content by ``rows`` (used by resume)."""
+        self._counters[self._slot] = 0
+        self.reserve(len(rows))[: len(rows)] = rows
+        self._counters[self._slot] = len(rows)
+
+
+class RunState:
+    """All columns of one run; the engine makes it, components read it and write their own tables.
+
+    Attributes:
+        counters: int64; the first places are row counts of ``orders, order_events, fills, ledger,
+            equity`` in this order, then ``WORKING`` (orders that may still fill) and ``SEQUENCE``
+            (number of transitions so far, the run's one order of things).
+        instruments, books, positions: one row per released symbol, row = symbol id.
+        accounts: one row per account; the default account is row 0.
+        symbols: names and ids released so far.
+        tags: text of order tags; row 0 is the empty tag.
+        now: the instant being processed.
+    """
+
+    ORDERS: Final = 0
+    ORDER_EVENTS: Final = 1
+    FILLS: Final = 2
+    LEDGER: Final = 3
+    EQUITY: Final = 4
+    WORKING: Final = 5
+    SEQUENCE: Final = 6
+
+    def __init__(self) -> None:
+        self.counters: NDArray[np.int64] = np.zeros(16, np.int64)
+        self.orders = Table(ORDER, self.counters, self.ORDERS)
+        self.order_events = Table(ORDER_EVENT, self.counters, self.ORDER_EVENTS)
+        self.fills = Table(FILL, self.counters, self.FILLS)
+        self.ledger = Table(LEDGER, self.counters, self.LEDGER)
+        self.equity = Table(EQUITY, self.counters, self.EQUITY)
+        self.instruments: NDArray[np.void] = np.zeros(0, INSTRUMENT)
+        self.books: NDArray[np.void] = np.zeros(0, BOOK)
+        self.positions: NDArray[np.void] = np.zeros(0, POSITION)
+        self.accounts: NDArray[np.void] = np.zeros(1, ACCOUNT)
+        self.symbols = Symbols()
+        self.tags: list[str] = [""]
+        self.now = 0
+
+    @property
+    def working(self) -> int:
+        """Number of orders that may still fill."""
+        return int(self.counters[5])
+
+    def add_symbols(self, names: list[str]) -> None:
+        """Give each new symbol an id and a row in every per-symbol table.
+
+        The arrays are exactly as long as the symbols released, so that nothing tells how many will come.
+        """
+        for name in names:
+            self.symbols.add(name)
+        for attribute, (dtype, row) in _NEW_SYMBOL.items():
+            fresh = np.array([row] * len(names), dtype)
+            setattr(self, attribute, np.concatenate([getattr(self, attribute), fresh]))

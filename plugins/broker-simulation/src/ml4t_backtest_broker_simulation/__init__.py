@@ -1,0 +1,1 @@
+"""Match orders against released market data."""

@@ -1,0 +1,1 @@
+"""The ml4t-backtest command."""

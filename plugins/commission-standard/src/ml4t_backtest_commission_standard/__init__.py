@@ -1,0 +1,1 @@
+"""Standard commission models."""

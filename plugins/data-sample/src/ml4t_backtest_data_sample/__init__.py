@@ -1,0 +1,1 @@
+"""Real daily prices for the demo."""

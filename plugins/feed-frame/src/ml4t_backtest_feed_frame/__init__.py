@@ -1,0 +1,1 @@
+"""Bars, quotes and trades from frames in memory."""

@@ -1,0 +1,1 @@
+"""Standard fill price models."""

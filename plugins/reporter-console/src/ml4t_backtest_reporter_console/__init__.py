@@ -1,0 +1,1 @@
+"""A run's progress and summary in the terminal."""

@@ -1,0 +1,1 @@
+"""Signals and predictions from frames in memory."""

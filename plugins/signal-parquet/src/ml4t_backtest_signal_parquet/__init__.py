@@ -1,0 +1,1 @@
+"""Read signals and predictions from Parquet files."""

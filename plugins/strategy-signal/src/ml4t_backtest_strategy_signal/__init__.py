@@ -1,0 +1,1 @@
+"""Trade on signals with declared rules."""

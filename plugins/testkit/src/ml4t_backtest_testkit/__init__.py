@@ -1,0 +1,1 @@
+"""Conformance tests and fixtures for plugins."""

@@ -1,0 +1,1 @@
+"""Offer the fixtures of the testkit to pytest."""
