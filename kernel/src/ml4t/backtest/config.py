@@ -1,0 +1,239 @@
+"""From a mapping of settings to a component's frozen ``Config``, with every mistake in one report.
+
+A component's configuration is a frozen, keyword-only dataclass whose docstring documents each
+field in an ``Attributes:`` section. Nothing is coerced silently, save an integer where a float is
+declared, text where a path is, and ISO 8601 text where a date is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import inspect
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from ml4t.backtest.errors import RunFileError
+
+__all__ = ["ConfigRow", "Errors", "build_config", "describe_config", "nearest"]
+
+T = TypeVar("T")
+
+
+class ConfigRow(NamedTuple):
+    """One field of a ``Config``, for people: ``default`` is ``"required"`` where there is none."""
+
+    key: str
+    type: str
+    default: str
+    doc: str
+
+
+_MISFIT = object()
+_MAPPINGS = (dict, Mapping)
+_SEQUENCES = (list, tuple, Sequence)
+
+
+class Errors:
+    """All mistakes found in one run file or one call, raised together.
+
+    Args:
+        file: The run file, named at the start of each message; None for keyword arguments.
+    """
+
+    def __init__(self, file: Path | str | None = None) -> None:
+        self.file = file
+        self.problems: list[str] = []
+
+    def add(self, key: str, problem: str, *, owner: str = "") -> None:
+        """Note one mistake.
+
+        Args:
+            key: Dotted key of the setting, as in ``broker.slippage.bps``.
+            problem: What is wrong with it and what to do.
+            owner: The component or plugin that the setting belongs to.
+        """
+        place = f"{self.file}: {key}" if self.file is not None else key
+        self.problems.append(f"{place} {problem}" + (f" (setting of {owner})" if owner else ""))
+
+    def raise_if_any(self) -> None:
+        """Raise one ``RunFileError`` that holds every mistake noted so far, if there is any."""
+        if self.problems:
+            raise RunFileError(*self.problems)
+
+    def config(self, cls: type[T], mapping: Mapping[str, Any], *, where: str, owner: str) -> T | None:
+        """Build ``cls`` from a mapping, or note what is wrong and return None.
+
+        Args:
+            cls: A dataclass.
+            mapping: Settings by field name.
+            where: Dotted key of the mapping itself; empty for the top level.
+            owner: The component that the settings belong to.
+        """
+        before = len(self.problems)
+        prefix = f"{where}." if where else ""
+        if not isinstance(mapping, Mapping):
+            self.add(where, f"was {mapping!r}, expected a table", owner=owner)
+            return None
+        fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]  # any dataclass
+        hints = typing.get_type_hints(cls)
+        for key in mapping:
+            if key not in fields:
+                known = nearest(key, fields) or f"known are {', '.join(sorted(fields)) or 'none'}"
+                self.add(f"{prefix}{key}", f"is not a known key; {known}", owner=owner)
+        values: dict[str, Any] = {}
+        for name, field in fields.items():
+            if name in mapping:
+                values[name] = self.fit(mapping[name], hints[name], key=f"{prefix}{name}", owner=owner)
+            elif _is_required(field):
+                expected = type_name(hints[name])
+                self.add(f"{prefix}{name}", f"is missing, expected {expected}", owner=owner)
+        if len(self.problems) > before:
+            return None
+        try:
+            return cls(**values)
+        except (TypeError, ValueError) as error:
+            self.add(where or "settings", f"cannot be used: {error}", owner=owner)
+            return None
+
+    def fit(self, value: object, hint: object, *, key: str, owner: str) -> object:
+        """Return ``value`` as the annotation ``hint`` wants it, or note the mistake."""
+        origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+        if origin in (typing.Union, types.UnionType):
+            options = [option for option in arguments if option is not types.NoneType]
+            for option in sorted(arguments, key=lambda option: type(value) is not option):
+                trial = Errors()
+                fitted = trial.fit(value, option, key=key, owner=owner)
+                if not trial.problems:
+                    return fitted
+            if len(options) == 1:
+                return self.fit(value, options[0], key=key, owner=owner)
+        elif dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
+            return self.config(hint, value, where=key, owner=owner)
+        elif origin in _MAPPINGS and isinstance(value, Mapping):
+            return {
+                name: self.fit(item, arguments[-1], key=f"{key}.{name}", owner=owner)
+                for name, item in value.items()
+            }
+        elif origin in _SEQUENCES and isinstance(value, list | tuple):
+            fixed = origin is tuple and arguments[-1] is not Ellipsis
+            wanted = arguments if fixed else arguments[:1] * len(value)
+            if len(wanted) == len(value):
+                fits = [
+                    self.fit(item, want, key=f"{key}.{row}", owner=owner)
+                    for row, (item, want) in enumerate(zip(value, wanted, strict=True))
+                ]
+                return fits if origin is list else tuple(fits)
+        elif (plain := _plain(value, hint)) is not _MISFIT:
+            return plain
+        self.add(key, f"was {value!r}, expected {type_name(hint)}", owner=owner)
+        return None
+
+
+def build_config(cls: type[T], mapping: Mapping[str, Any], *, where: str, owner: str) -> T:
+    """Build a component's configuration from settings.
+
+    Args:
+        cls: The component's ``Config``.
+        mapping: Settings by field name.
+        where: Dotted key of the mapping in the run file, as in ``broker.slippage``.
+        owner: The component and its distribution, as errors shall name them.
+
+    Returns:
+        An instance of ``cls`` with every value checked against its annotation.
+
+    Raises:
+        RunFileError: Unknown, missing or unfitting settings, all in one error.
+    """
+    errors = Errors()
+    config = errors.config(cls, mapping, where=where, owner=owner)
+    errors.raise_if_any()
+    assert config is not None
+    return config
+
+
+def describe_config(cls: type) -> list[ConfigRow]:
+    """List the fields of a configuration with type, default and documentation.
+
+    Args:
+        cls: A dataclass whose docstring has an ``Attributes:`` section.
+    """
+    hints, documented = typing.get_type_hints(cls), _documented(inspect.getdoc(cls) or "")
+    rows = []
+    for field in dataclasses.fields(cls):
+        default = "required"
+        if not _is_required(field):
+            made = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+            default = repr(made)
+        rows.append(
+            ConfigRow(field.name, type_name(hints[field.name]), default, documented.get(field.name, ""))
+        )
+    return rows
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``did you mean "x"`` for the known name most like ``name``, or an empty string."""
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    return f'did you mean "{close[0]}"' if close else ""
+
+
+def type_name(hint: object) -> str:
+    """Return an annotation as a person would write it in a run file's documentation."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return "one of " + ", ".join(repr(option) for option in arguments)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(type_name(option) for option in arguments if option is not types.NoneType)
+    if origin in _MAPPINGS:
+        return f"table of {type_name(arguments[-1])}"
+    if origin in _SEQUENCES:
+        return "list of " + " and ".join(
+            dict.fromkeys(type_name(item) for item in arguments if item is not Ellipsis)
+        )
+    if dataclasses.is_dataclass(hint) or hint is dict:
+        return "table"
+    return "anything" if hint in (Any, object) else str(getattr(hint, "__name__", hint))
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _plain(value: object, hint: object) -> object:
+    """Return a value that holds no others as ``hint`` wants it, or ``_MISFIT``."""
+    if typing.get_origin(hint) is typing.Literal:
+        same = any(type(option) is type(value) and option == value for option in typing.get_args(hint))
+        return value if same else _MISFIT
+    if hint is float and type(value) is int:
+        return float(value)
+    if hint is Path and isinstance(value, str):
+        return Path(value)
+    if hint in (date, datetime) and isinstance(value, str):
+        try:
+            return hint.fromisoformat(value)
+        except ValueError:
+            return _MISFIT
+    kind = hint if isinstance(hint, type) else typing.get_origin(hint) or object
+    odd = (hint in (int, float) and isinstance(value, bool)) or (hint is date and isinstance(value, datetime))
+    return value if isinstance(value, kind) and not odd else _MISFIT
+
+
+def _documented(doc: str) -> dict[str, str]:
+    """Return field name -> text of the ``Attributes:`` section of a cleaned docstring."""
+    documented: dict[str, str] = {}
+    name, inside = "", False
+    for line in doc.splitlines():
+        if line.strip() in ("Attributes:", "Args:"):
+            inside = True
+        elif inside and line and not line.startswith(" "):
+            inside = False
+        elif inside and line.startswith("    ") and line[4:5].strip() and ":" in line:
+            name, _, text = line.strip().partition(":")
+            documented[name] = text.strip()
+        elif inside and name and line.strip():
+            documented[name] += f" {line.strip()}"
+    return documented
