@@ -1,0 +1,41 @@
+"""The contracts that plugins implement: abstract classes for lifecycles, protocols for one-method models."""
+
+from ml4t.backtest.interfaces.broker import Broker
+from ml4t.backtest.interfaces.calendar import Calendar
+from ml4t.backtest.interfaces.feed import Batch, DataFeed, SignalSource, Source, SourceSpec, Window
+from ml4t.backtest.interfaces.models import (
+    CommissionModel,
+    ExecutionModel,
+    ExecutionModels,
+    FillModel,
+    MarketImpactModel,
+    SlippageModel,
+)
+from ml4t.backtest.interfaces.portfolio import Portfolio
+from ml4t.backtest.interfaces.reporter import Progress, Reporter
+from ml4t.backtest.interfaces.risk import RiskManager
+from ml4t.backtest.interfaces.setup import Setup
+from ml4t.backtest.interfaces.strategy import Strategy
+
+__all__ = [
+    "Batch",
+    "Broker",
+    "Calendar",
+    "CommissionModel",
+    "DataFeed",
+    "ExecutionModel",
+    "ExecutionModels",
+    "FillModel",
+    "MarketImpactModel",
+    "Portfolio",
+    "Progress",
+    "Reporter",
+    "RiskManager",
+    "Setup",
+    "SignalSource",
+    "SlippageModel",
+    "Source",
+    "SourceSpec",
+    "Strategy",
+    "Window",
+]

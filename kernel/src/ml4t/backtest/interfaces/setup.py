@@ -1,0 +1,48 @@
+"""What every component is given beside its config when it is built."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["Setup"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """Surroundings of one component.
+
+    Attributes:
+        name: The component's name in this run, unique per kind (a second Parquet feed is ``parquet-2``).
+        seed: The run's seed.
+        base_dir: Folder against which relative paths are read: that of the run file, or the current one.
+    """
+
+    name: str
+    seed: int = 0
+    base_dir: Path = field(default_factory=Path)
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """A generator derived from (run seed, name), so that adding a component shifts no other's stream."""
+        import numpy as np
+
+        digest = hashlib.sha256(self.name.encode()).digest()
+        return np.random.default_rng([self.seed, int.from_bytes(digest[:8], "little")])
+
+    @property
+    def log(self) -> Any:
+        """A structlog logger bound with the component's name."""
+        import structlog
+
+        return structlog.get_logger().bind(component=self.name)
+
+    def path(self, text: str | Path) -> Path:
+        """Resolve a path from a config against ``base_dir``."""
+        path = Path(text).expanduser()
+        return path if path.is_absolute() else self.base_dir / path
