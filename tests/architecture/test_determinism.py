@@ -29,14 +29,7 @@ def is_set(node: ast.expr) -> bool:
     """Say whether an expression is plainly a set: a literal, a comprehension, set() or frozenset()."""
     if isinstance(node, ast.Set | ast.SetComp):
         return True
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        if node.func.id in {"set", "frozenset"}:
-            return True
-        # Wrapping keeps the order of the set: list(set(x)), enumerate(set(x)).
-        return node.func.id in {"list", "tuple", "iter", "enumerate", "reversed"} and any(
-            map(is_set, node.args)
-        )
-    return False
+    return isinstance(node, ast.Call) and ast.unparse(node.func) in {"set", "frozenset"}
 
 
 def call_violation(call: ast.Call) -> str | None:

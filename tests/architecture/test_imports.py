@@ -66,7 +66,8 @@ def kernel_violations(source: str, module: str) -> list[str]:
             allowed = False
         elif within(module, "core"):
             own = within(name, f"{KERNEL}.core") or within(name, f"{KERNEL}.errors")
-            allowed = own or name.split(".")[0] in {"numpy", "polars", "structlog"}
+            for_types = typing_only and any(within(name, f"{KERNEL}.{part}") for part in CONTRACTS)
+            allowed = own or for_types or name.split(".")[0] in {"numpy", "polars", "structlog"}
         elif any(within(module, contract) for contract in CONTRACTS):
             own = any(within(name, f"{KERNEL}.{part}") for part in ("core", "errors", "interfaces", "state"))
             marker = module == "hookspecs" and within(name, "pluggy")
@@ -156,6 +157,8 @@ def test_plugin_modules_import_the_hook_specifications_only(distributions):
         ("core.clock", "import pandas"),
         ("core.clock", "from ml4t.backtest.engine import Engine"),
         ("core.clock", "from ml4t.backtest import state"),
+        ("core.clock", "from ml4t.backtest.interfaces.feed import Source"),
+        ("core.clock", "if TYPE_CHECKING:\n    from ml4t.backtest.engine import Engine"),
         ("core.clock", "from . import bus"),
         ("core.clock", "def late():\n    import numba"),
         ("state", "import polars"),
@@ -175,6 +178,7 @@ def test_a_forbidden_import_in_the_kernel_is_found(module, source):
     ("module", "source"),
     [
         ("core.clock", "import heapq\nimport numpy as np\nfrom ml4t.backtest.core.event import Event"),
+        ("core.clock", "if TYPE_CHECKING:\n    from ml4t.backtest.interfaces.feed import Source"),
         ("interfaces.feed", "if TYPE_CHECKING:\n    import polars as pl"),
         ("hookspecs", "from pluggy import HookspecMarker"),
         ("engine", "from ml4t.backtest import state\nimport structlog"),
@@ -211,7 +215,8 @@ def test_declared_packages_leave_out_other_plugins(tmp_path):
     """A declared plugin opens the door in contrib only."""
     pyproject = tmp_path / "pyproject.toml"
     pyproject.write_text(
-        "[project]\ndependencies = ['ml4t-backtest-kernel>=0.1', 'pandas-market-calendars>=5; x', 'ml4t-backtest-cli']\n"
+        "[project]\n"
+        "dependencies = ['ml4t-backtest-kernel>=0.1', 'pandas-market-calendars>=5; x', 'ml4t-backtest-cli']\n"
         "[project.optional-dependencies]\nfast = ['numba[extra]']\n"
     )
     assert {"pandas_market_calendars", "numba"} == declared_packages(pyproject, plugins_too=False)

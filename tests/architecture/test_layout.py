@@ -6,17 +6,8 @@ from pathlib import Path
 
 import pytest
 
-TOP_LEVEL = {
-    "CHANGELOG.md",
-    "LICENSE",
-    "README.md",
-    "contrib",
-    "docs",
-    "kernel",
-    "plugins",
-    "pyproject.toml",
-    "tests",
-}
+FOLDERS = {"contrib", "docs", "kernel", "plugins", "tests"}
+TOP_LEVEL = FOLDERS | {"CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml"}
 UNTRACKED = {"build", "dist", "htmlcov", "runs", "uv.lock"}
 GROUP = "ml4t.backtest"
 
@@ -41,9 +32,7 @@ def spelling_violations(folder: Path) -> list[str]:
         if (folder / "src").is_dir()
         else set()
     )
-    packages = {
-        path for path in packages if not path.startswith((".", "__")) and not path.endswith(".egg-info")
-    }
+    packages = {path.name for path in folder.glob("src/*/") if not path.name.startswith((".", "__"))}
     if packages != {package}:
         found.append(f"{name}: the import packages are {sorted(packages)}")
     return found
@@ -62,7 +51,7 @@ def missing_parts(folder: Path) -> list[str]:
 
 
 def misplaced_packages(root: Path) -> list[str]:
-    """Return ``ml4t/__init__.py`` anywhere, which would end the namespace, and ``__init__.py`` among tests."""
+    """Return ``ml4t/__init__.py`` anywhere, as it ends the namespace, and ``__init__.py`` among tests."""
     found = [path.relative_to(root) for path in root.rglob("__init__.py")]
     found = [path for path in found if not any(part.startswith(".") for part in path.parts)]
     return [str(path) for path in sorted(found) if path.parts[-2:-1] == ("ml4t",) or "tests" in path.parts]
@@ -117,13 +106,10 @@ def plugin(tmp_path: Path) -> Path:
     package = folder / "src" / "ml4t_backtest_feed_moon"
     package.mkdir(parents=True)
     (folder / "tests").mkdir()
-    for path in (
-        package / "plugin.py",
-        package / "py.typed",
-        folder / "README.md",
-        folder / "tests" / "test_moon.py",
-    ):
-        path.write_text("")
+    for name in ("plugin.py", "py.typed"):
+        (package / name).write_text("")
+    for name in ("README.md", "tests/test_moon.py"):
+        (folder / name).write_text("")
     (folder / "pyproject.toml").write_text(
         '[project]\nname = "ml4t-backtest-feed-moon"\n'
         '[project.entry-points."ml4t.backtest"]\nfeed-moon = "ml4t_backtest_feed_moon.plugin"\n'
@@ -164,9 +150,7 @@ def test_a_missing_part_is_found(plugin, part):
     assert 1 == len(missing_parts(plugin))
 
 
-@pytest.mark.parametrize(
-    "path", ["kernel/src/ml4t/__init__.py", "kernel/tests/__init__.py", "tests/a/__init__.py"]
-)
+@pytest.mark.parametrize("path", ["src/ml4t/__init__.py", "kernel/tests/__init__.py", "tests/a/__init__.py"])
 def test_a_misplaced_package_file_is_found(tmp_path, path):
     """The rule must be able to fail."""
     (tmp_path / path).parent.mkdir(parents=True)
