@@ -1,0 +1,242 @@
+"""From the stamps of a source to when each row began, happened and could be known.
+
+`resolve_stamps` settles once per source what its stamps mean, or says which line is missing;
+`derive` applies that to every batch.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from ml4t.backtest.core.sessions import DAY_NS, SessionTable
+from ml4t.backtest.errors import DataError, RunFileError
+
+__all__ = ["StampRule", "derive", "parse_duration", "resolve_stamps", "to_utc"]
+
+Integers: TypeAlias = npt.NDArray[np.int64]
+Convention: TypeAlias = Literal["label", "open", "close", "known_at", "event_time"]
+Derived: TypeAlias = tuple[Integers, Integers, Integers]
+
+_UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+_UNITS |= {"d": DAY_NS, "w": 7 * DAY_NS}
+# The lines of a run file that say what stamps mean.
+_BAR = 'bar = "5m"   # the length of one bar'
+_STAMP = 'stamp = "open"   # or "close": which end of its bar a stamp is'
+_COLUMNS = 'columns = { event_time = "timestamp" }   # or { known_at = "timestamp" }'
+_LATENCY = 'latency = "0s"   # from event_time to when it could be known'
+_ZONE = 'timezone = "America/New_York"   # the zone in which they were written'
+
+
+@dataclass(frozen=True, kw_only=True)
+class StampRule:
+    """What the stamps of one source mean.
+
+    Attributes:
+        convention: ``label``: the session they name; ``open`` or ``close``: that end of the bar;
+            ``known_at`` or ``event_time``: the column of that name says it.
+        period_ns: Length of a bar, ns; None for what is no bar.
+        latency_ns: From event_time (for labels: the close) to known_at, ns.
+        timezone: IANA zone of naive stamps; None where they need none.
+        midnights: Whether naive midnights in the column ``known_at`` or ``event_time`` name sessions.
+        origin: The source, for messages.
+    """
+
+    convention: Convention
+    period_ns: int | None = None
+    latency_ns: int = 0
+    timezone: str | None = None
+    midnights: bool = False
+    origin: str = "<frame>"
+
+
+def parse_duration(text: str) -> int:
+    """Return the ns of a whole number with a unit: ns, us, ms, s, m (minutes), h, d or w.
+
+    Raises:
+        RunFileError: The text is not of that form.
+    """
+    match = re.fullmatch(r"(\d{1,18})(ns|us|ms|s|m|h|d|w)", text.strip(), re.ASCII)
+    length = int(match[1]) * _UNITS[match[2]] if match else 2**63
+    if length >= 2**63:
+        raise RunFileError(
+            f'"{text}" is no duration: write a whole number and a unit, as "250ms", "5m", "1h" or "400d"'
+        )
+    return length
+
+
+def resolve_stamps(
+    *,
+    origin: str,
+    kind: Literal["bar", "quote", "trade", "signal", "table"],
+    dtype: pl.DataType,
+    all_midnight: bool,
+    bar: str | None = None,
+    stamp: Literal["open", "close"] | None = None,
+    timezone: str | None = None,
+    latency: str | None = None,
+    has_known_at: bool = False,
+    has_event_time: bool = False,
+) -> StampRule:
+    """Settle what the stamps of a source mean.
+
+    Args:
+        origin: The file or frame, for messages.
+        kind: What a row is.
+        dtype: Type of the column that holds the stamps: for bars ``timestamp``; else ``known_at`` where
+            there is one, or ``event_time``, or ``timestamp``.
+        all_midnight: Whether every stamp of the whole source is midnight in its own zone.
+        bar: Length of a bar, such as ``"1d"`` or ``"5m"``.
+        stamp: Which end of a bar its stamp is.
+        timezone: IANA zone of naive stamps.
+        latency: From event_time, or the label's close, to when a row is known.
+        has_known_at: Whether the source has a column ``known_at``.
+        has_event_time: Whether the source has a column ``event_time``.
+
+    Raises:
+        DataError: The stamps could be taken in several ways; the message holds the lines to add.
+    """
+    if not isinstance(dtype, pl.Date | pl.Datetime):
+        raise DataError(
+            f"{origin}: stamps are {dtype}; give dates, or datetimes such as 2024-03-01T14:30:00Z"
+        )
+    period = parse_duration(bar) if bar is not None else None
+    naive = isinstance(dtype, pl.Datetime) and dtype.time_zone is None
+    label = isinstance(dtype, pl.Date) or (all_midnight and (period is None or period >= DAY_NS))
+    convention: Convention = "label" if label else stamp or "open"
+    if kind != "bar" and (has_known_at or has_event_time):
+        convention = "known_at" if has_known_at else "event_time"
+    bare, stated = convention in ("open", "close"), convention in ("known_at", "event_time")
+    midnights = stated and naive and all_midnight
+    zoned = naive and convention != "label" and not midnights
+    needed = {
+        _BAR: bare and kind == "bar" and not period,
+        _STAMP: bare and kind == "bar" and not stamp,
+        _COLUMNS: bare and kind != "bar",
+        _LATENCY: latency is None and (convention == "event_time" or (bare and kind != "bar")),
+        _ZONE: zoned and timezone is None,
+    }
+    if lines := [line for line, missing in needed.items() if missing]:
+        message = f"{origin}: it is not said when its rows are known; add to this {kind} source"
+        raise DataError("\n    ".join([message, *lines]))
+    if kind == "bar" and label and (stamp is not None or period not in (None, DAY_NS)):
+        message = (
+            f"{origin}: dates and midnights are session labels, whose bar is the session; take out `stamp`"
+        )
+        raise DataError(f'{message} and write\n    bar = "1d"')
+    return StampRule(
+        convention=convention,
+        period_ns=period or DAY_NS if kind == "bar" else None,
+        latency_ns=parse_duration(latency) if latency is not None else 0,
+        timezone=_zone(timezone, origin) if zoned else None,
+        midnights=midnights,
+        origin=origin,
+    )
+
+
+def derive(rule: StampRule, frame: pl.DataFrame, sessions: SessionTable, *, first_row: int = 0) -> Derived:
+    """Compute bar_start, event_time and known_at of each row.
+
+    A label stands for its session: its open, its close, known at that close plus latency; a label that is
+    no session waits for the end of that local day. A bar that would run over the end of the session in
+    which it starts is cut there. What is no bar starts when it happens.
+
+    Args:
+        rule: What the stamps mean.
+        frame: Rows with ``timestamp``, or ``known_at`` or ``event_time`` where the rule says so. A bar with
+            ``known_at`` is known then, but never before its end.
+        sessions: The run's calendar.
+        first_row: Number of the first row in its source, for messages.
+
+    Returns:
+        int64 arrays (n,), UTC ns: bar_start, event_time, known_at.
+
+    Raises:
+        DataError: A stamp is null, out of range or, in its zone, ambiguous or non-existent.
+    """
+
+    def instants(name: str) -> Integers:
+        stamps = frame[name].dt.date() if rule.midnights and name == rule.convention else frame[name]
+        return to_utc(stamps, sessions, timezone=rule.timezone, origin=rule.origin, first_row=first_row)
+
+    if rule.convention == "known_at":
+        known_at = instants("known_at") + rule.latency_ns
+        event_time = instants("event_time") if "event_time" in frame.columns else known_at
+        return event_time, event_time, known_at
+    if rule.convention == "event_time":
+        event_time = instants("event_time")
+        return event_time, event_time, event_time + rule.latency_ns
+    if rule.convention == "label":
+        # Not cast(pl.Date), which takes the day in UTC.
+        days = _integers(frame["timestamp"].dt.date(), rule.origin, first_row)
+        start, end = sessions.label_open(days), sessions.label_close(days)
+    else:
+        stamps, period = instants("timestamp"), rule.period_ns or 0
+        rows = sessions.session_at(stamps, closing=rule.convention == "close")
+        if rule.convention == "open":
+            start, end = stamps, stamps + period
+            end = np.where(rows >= 0, np.minimum(end, sessions.data["close"][rows]), end)
+        else:
+            start, end = stamps - period, stamps
+            start = np.where(rows >= 0, np.maximum(start, sessions.data["open"][rows]), start)
+    known_at = end + rule.latency_ns
+    if "known_at" in frame.columns:
+        known_at = np.maximum(known_at, instants("known_at"))
+    return start, end, known_at
+
+
+def to_utc(
+    stamps: pl.Series, sessions: SessionTable, *, timezone: str | None, origin: str, first_row: int = 0
+) -> Integers:
+    """Turn dates or datetimes into UTC ns; a date is known at its session's close.
+
+    Args:
+        stamps: Date, or Datetime of any unit and zone.
+        sessions: The calendar whose closes dates mean.
+        timezone: IANA zone of naive datetimes.
+        origin: The source, for messages.
+        first_row: Number of the first row in its source, for messages.
+
+    Raises:
+        DataError: A stamp is null, out of range or, in its zone, ambiguous or non-existent.
+    """
+    if stamps.dtype == pl.Date:
+        return sessions.label_close(_integers(stamps, origin, first_row))
+    if not isinstance(stamps.dtype, pl.Datetime):
+        raise DataError(f"{origin}: column {stamps.name} is {stamps.dtype}; give dates or datetimes")
+    if stamps.dtype.time_zone is None:
+        if timezone is None:
+            raise DataError(f"{origin}: column {stamps.name} has no zone; add to this source\n    {_ZONE}")
+        local, stamps = stamps, stamps.dt.replace_time_zone(timezone, ambiguous="null", non_existent="null")
+        if (strange := stamps.is_null() & local.is_not_null()).any():
+            row = strange.arg_max() or 0
+            fault = f"{local[row]} happened twice or never in {timezone}; write these stamps in UTC"
+            raise DataError(f"{origin} row {first_row + row}: {fault}")
+    return _integers(stamps, origin, first_row)
+
+
+def _integers(stamps: pl.Series, origin: str, first_row: int) -> Integers:
+    """Days of dates, UTC ns of datetimes; nothing null and nothing beyond what int64 ns can hold."""
+    scale = {"ns": 1, "us": 10**3, "ms": 10**6}[getattr(stamps.dtype, "time_unit", "ns")]
+    limit = 2**63 // (DAY_NS if stamps.dtype == pl.Date else scale) - 2
+    whole = stamps.to_physical().cast(pl.Int64)
+    wrong = ~whole.is_between(-limit, limit).fill_null(False)
+    if wrong.any():
+        row = wrong.arg_max() or 0
+        fault = f"{stamps.name} is {stamps[row]}; every row needs one between 1678 and 2261"
+        raise DataError(f"{origin} row {first_row + row}: {fault}")
+    return whole.to_numpy() * scale
+
+
+def _zone(timezone: str | None, origin: str) -> str:
+    try:
+        return ZoneInfo(timezone or "").key
+    except (KeyError, ValueError, OSError) as error:
+        message = f'{origin}: "{timezone}" is no time zone; write an IANA name such as "America/New_York"'
+        raise DataError(message) from error
