@@ -35,20 +35,13 @@ GROUP = "ml4t.backtest"
 hookspec = HookspecMarker(PROJECT)
 hookimpl = HookimplMarker(PROJECT)
 
+_KINDS = (
+    "feeds:feed signal_sources:signal strategies:strategy brokers:broker fill_models:fill"
+    " slippage_models:slippage commission_models:commission impact_models:impact risk_managers:risk"
+    " portfolios:portfolio reporters:reporter calendars:calendar scenarios:scenario"
+)
 KIND_OF_HOOK: Mapping[str, str] = {
-    "ml4t_register_feeds": "feed",
-    "ml4t_register_signal_sources": "signal",
-    "ml4t_register_strategies": "strategy",
-    "ml4t_register_brokers": "broker",
-    "ml4t_register_fill_models": "fill",
-    "ml4t_register_slippage_models": "slippage",
-    "ml4t_register_commission_models": "commission",
-    "ml4t_register_impact_models": "impact",
-    "ml4t_register_risk_managers": "risk",
-    "ml4t_register_portfolios": "portfolio",
-    "ml4t_register_reporters": "reporter",
-    "ml4t_register_calendars": "calendar",
-    "ml4t_register_scenarios": "scenario",
+    f"ml4t_register_{plural}": kind for plural, kind in (pair.split(":") for pair in _KINDS.split())
 }
 
 

@@ -1,0 +1,171 @@
+"""What each installed plugin offers, remembered so that a run need not import plugins to know.
+
+An answer is kept by the distribution's name and version, the SHA-256 of the plugin module, and the
+kernel's hooks. Only a distribution that is new or changed is asked, in a process of its own with a
+time limit. One that failed is asked again each time, save where it ran out of time: that is
+remembered until anything is installed or removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import EntryPoint
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ml4t.backtest.core.cache import cache_folder
+
+__all__ = ["Installed", "PluginIndex"]
+
+START_LIMIT = 60.0
+
+
+class Installed(NamedTuple):
+    """An entry point of group ``ml4t.backtest`` and the distribution that declares it."""
+
+    entry: EntryPoint
+    distribution: str
+    version: str
+
+
+class PluginIndex:
+    """The answers of installed plugins, kept in a file.
+
+    Args:
+        file: The index; default: ``plugins/index.json`` in the user's cache folder.
+        time_limit: Seconds that a plugin may take to be imported and to answer.
+    """
+
+    def __init__(self, file: Path | None = None, *, time_limit: float = 3.0) -> None:
+        self._file = file or cache_folder("plugins") / "index.json"
+        self._time_limit = time_limit
+        self._answers: dict[str, dict[str, Any]] = {}
+        # An index that is missing, torn or unreadable is made anew.
+        with contextlib.suppress(OSError, ValueError):
+            self._answers = dict(json.loads(self._file.read_bytes()))
+
+    def answers(self, plugins: Sequence[Installed], *, refresh: bool = False) -> list[dict[str, Any]]:
+        """Return what each plugin offers, asking those that are new, changed or to be refreshed.
+
+        Args:
+            plugins: Installed plugins.
+            refresh: Ask every one again.
+
+        Returns:
+            Per plugin what ``probe.examine`` returns, or ``failure``: why it cannot be used.
+        """
+        kernel, installed = _kernel_digest(), _installation_digest()
+        keys = [f"{own} {number} {entry.name} {_digest(entry)} {kernel}" for entry, own, number in plugins]
+        known = {key: self._answers[key] for key in keys if not refresh and key in self._answers}
+        asked = {
+            key: plugin.entry
+            for key, plugin in zip(keys, plugins, strict=True)
+            if key not in known or known[key].get("until", installed) != installed
+        }
+        for key, answer in zip(asked, _ask([*asked.values()], self._time_limit), strict=True):
+            known[key] = answer | ({"until": installed} if "slow" in answer else {})
+            if "slow" in answer or "failure" not in answer:
+                self._answers[key] = known[key]
+        if asked:
+            self._save()
+        return [known[key] for key in keys]
+
+    def offered_before(self, kind: str, name: str) -> list[str]:
+        """Return distributions that have offered a component, whether or not still installed."""
+        offering = (
+            key for key, answer in self._answers.items() if name in answer.get("components", {}).get(kind, ())
+        )
+        return sorted({key.partition(" ")[0] for key in offering})
+
+    def _save(self) -> None:
+        # Without a writable folder plugins are asked again next time; nothing else is lost.
+        with contextlib.suppress(OSError):
+            torn_at_worst = self._file.with_suffix(f".{os.getpid()}")
+            torn_at_worst.write_text(json.dumps(self._answers), encoding="utf-8")
+            torn_at_worst.replace(self._file)
+
+
+def _digest(entry: EntryPoint) -> str:
+    """Return the SHA-256 of a plugin's module, found without importing it."""
+    for file in _places(entry):
+        with contextlib.suppress(OSError):
+            return hashlib.sha256(file.read_bytes()).hexdigest()
+    return "no such module"
+
+
+def _places(entry: EntryPoint) -> Iterator[Path]:
+    top, *below = entry.module.split(".")
+    if entry.dist:
+        yield Path(str(entry.dist.locate_file("/".join([top, *below]) + ".py")))
+    with contextlib.suppress(ImportError, ValueError):
+        if (spec := find_spec(top)) and not below and spec.origin:
+            yield Path(spec.origin)
+        for folder in (spec and spec.submodule_search_locations) or ():
+            yield Path(folder, *below).with_suffix(".py")
+            yield Path(folder, *below, "__init__.py")
+
+
+def _kernel_digest() -> str:
+    sources = b"".join(Path(__file__).with_name(name).read_bytes() for name in ("hookspecs.py", "probe.py"))
+    return f"{hashlib.sha256(sources).hexdigest()[:16]} {sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _installation_digest() -> str:
+    """Return what changes when a distribution is installed, upgraded or removed."""
+    stamps = [(path, os.stat(path).st_mtime_ns) for path in sys.path if path and os.path.isdir(path)]
+    return hashlib.sha256(repr((sys.executable, stamps)).encode()).hexdigest()
+
+
+def _ask(entries: Sequence[EntryPoint], limit: float) -> Iterable[dict[str, Any]]:
+    """Ask plugins in one process, and in a further one after each that brings its process down."""
+    answered = 0
+    while answered < len(entries):
+        for answer in _ask_one_process(entries[answered:], limit):
+            answered += 1
+            yield answer
+
+
+def _ask_one_process(entries: Sequence[EntryPoint], limit: float) -> Iterator[dict[str, Any]]:
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "ml4t.backtest.probe"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": path},
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        output = process.stdout
+
+        def listen() -> None:
+            for line in output:
+                lines.put(line)
+            lines.put("")
+
+        threading.Thread(target=listen, daemon=True).start()
+        try:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(json.dumps([(entry.name, entry.module, entry.attr) for entry in entries]))
+                process.stdin.close()
+            started = lines.get(timeout=START_LIMIT)
+            for _ in entries:
+                line = started and lines.get(timeout=limit)
+                yield json.loads(line) if line else {"failure": f"ended its process, code {process.wait()}"}
+                if not line:
+                    return
+        except queue.Empty:
+            yield {"failure": f"had not been imported after {limit:g} s", "slow": True}
+        finally:
+            process.kill()

@@ -1,0 +1,283 @@
+"""Find installed plugins, fence them off from runs that do not use them, and say what they offer.
+
+Nothing here runs when a module is imported: a host is made by the engine or the command. It knows
+from the index what each plugin offers; plugin modules are imported for life-cycle hooks only, and
+component modules when a run uses them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from operator import eq, ge, gt, le, lt, ne
+from typing import Any, Literal
+
+from pluggy import HookCaller, PluginManager
+
+from ml4t.backtest import hookspecs
+from ml4t.backtest.components import ComponentRef, ComponentRegistry
+from ml4t.backtest.config import nearest
+from ml4t.backtest.errors import PluginError
+from ml4t.backtest.plugin_index import Installed, PluginIndex
+from ml4t.backtest.probe import examine, explain
+
+__all__ = ["Failure", "Plugin", "PluginHost"]
+
+ENVIRONMENT = "ML4T_BACKTEST_PLUGINS"
+_COMPARE = {">=": ge, "<=": le, "==": eq, "!=": ne, "<": lt, ">": gt}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an installed plugin cannot be used."""
+
+    plugin: str
+    distribution: str
+    version: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin} of {self.distribution} {self.version}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """An installed plugin and how it ended.
+
+    Attributes:
+        name: Name of its entry point.
+        distribution: Distribution that declares it.
+        version: Version of that distribution.
+        outcome: ``"loaded"`` (its components can be used), ``"disabled"``, or why it failed.
+        summary: One line from its manifest.
+        components: kind -> component name -> ``"module:Class"``.
+        hooks: Names of the hooks it implements.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    outcome: Literal["loaded", "disabled"] | Failure
+    summary: str = ""
+    components: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    hooks: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> Literal["loaded", "disabled", "failed"]:
+        """The outcome in one word."""
+        return "failed" if isinstance(self.outcome, Failure) else self.outcome
+
+
+class PluginHost:
+    """The plugins of one engine or one command; two hosts share nothing but the index file.
+
+    Args:
+        only: Names of the only plugins to use; None for all that are installed.
+        disable: Names of plugins to leave alone; they are not imported, not even to be asked.
+        environment: ``ML4T_BACKTEST_PLUGINS`` in it narrows the choice: a comma-separated list of
+            names, empty for none.
+        refresh: Ask every plugin again what it offers, whatever the index says.
+        index: The index of what plugins offer; default: the user's.
+        installed: The installed plugins; default: what the metadata of distributions declare.
+
+    Raises:
+        PluginError: ``only``, or the environment, names a plugin that is not installed.
+    """
+
+    def __init__(
+        self,
+        *,
+        only: Collection[str] | None = None,
+        disable: Collection[str] = (),
+        environment: Mapping[str, str] = os.environ,
+        refresh: bool = False,
+        index: PluginIndex | None = None,
+        installed: Sequence[Installed] | None = None,
+    ) -> None:
+        self._index = index
+        self._plugins: dict[str, Plugin] = {}
+        self._modules: dict[str, object] = {}
+        self.components = ComponentRegistry(self._explain)
+        self.manager = PluginManager(hookspecs.PROJECT)
+        self.manager.add_hookspecs(hookspecs)
+        self.hook = _Hooks(self)
+        installed = _installed() if installed is None else installed
+        names = {plugin.entry.name for plugin in installed}
+        wanted = names - {*disable}
+        for choice in (only, _listed(environment)):
+            if choice is not None:
+                _check_installed(choice, names)
+                wanted &= {*choice}
+        chosen = [plugin for plugin in installed if plugin.entry.name in wanted]
+        if chosen:
+            self._index = index or PluginIndex()
+            for plugin, answer in zip(chosen, self._index.answers(chosen, refresh=refresh), strict=True):
+                self._modules.setdefault(plugin.entry.name, plugin.entry)
+                self._add(_from_answer(plugin, answer))
+        for entry, distribution, number in installed:
+            if entry.name not in wanted:
+                self._add(Plugin(entry.name, distribution, number, "disabled"))
+
+    @classmethod
+    def only(cls, *plugins: object) -> PluginHost:
+        """Return a host with the given plugin modules or objects and no discovery, for tests."""
+        host = cls(installed=(), environment={})
+        for plugin in plugins:
+            host.register_local(plugin)
+        return host
+
+    def _add(self, plugin: Plugin) -> None:
+        owner = (plugin.name, plugin.distribution, plugin.version)
+        if plugin.name in self._plugins:
+            first = self._plugins[plugin.name]
+            reason = f"the name {plugin.name} is already taken by {first.distribution} {first.version}"
+            self._plugins[f"{plugin.name} of {plugin.distribution}"] = Plugin(*owner, Failure(*owner, reason))
+            return
+        self._plugins[plugin.name] = plugin
+        for kind, offered in plugin.components.items():
+            for name, path in offered.items():
+                self.components.add(ComponentRef(kind, name, path, *owner))
+
+    def plugins(self) -> list[Plugin]:
+        """Return every plugin that was found, by name; nothing is imported."""
+        return sorted(self._plugins.values(), key=lambda plugin: (plugin.name, plugin.distribution))
+
+    def failures(self) -> list[Failure]:
+        """Return why plugins failed, by name."""
+        return [plugin.outcome for plugin in self.plugins() if isinstance(plugin.outcome, Failure)]
+
+    def register_local(self, plugin: object) -> None:
+        """Use a plugin module or object that no distribution declares.
+
+        Raises:
+            PluginError: It breaks the contract, or its name is taken.
+        """
+        name = str(getattr(getattr(plugin, "MANIFEST", None), "name", type(plugin).__name__))
+        try:
+            if name in self._plugins:
+                raise ValueError("its name is already taken")
+            answer = examine(name, plugin)
+        except Exception as error:
+            raise PluginError(f"plugin {name} cannot be registered: {explain(error)}") from error
+        self._modules[name] = plugin
+        self._add(_from_answer(Installed(EntryPoint(name, name, hookspecs.GROUP), "", ""), answer))
+
+    def require(self, requirements: Iterable[str]) -> None:
+        """Check that distributions are installed in versions that will do.
+
+        Args:
+            requirements: As in ``ml4t-backtest-feed-parquet>=0.3,<1``.
+
+        Raises:
+            PluginError: Names every requirement that is not met or not well-formed.
+        """
+        problems = [problem for problem in map(_unmet, requirements) if problem]
+        if problems:
+            raise PluginError(*problems)
+
+    def load_for(self, hook: str) -> None:
+        """Import the plugins that implement a hook, and mark as failed those that cannot be."""
+        for name, plugin in list(self._plugins.items()):
+            if hook not in plugin.hooks or plugin.status != "loaded" or self.manager.has_plugin(name):
+                continue
+            module = self._modules[name]
+            try:
+                self._modules[name] = module.load() if isinstance(module, EntryPoint) else module
+                self.manager.register(self._modules[name], name)
+                self.manager.check_pending()
+            except (Exception, SystemExit) as error:
+                failure = Failure(name, plugin.distribution, plugin.version, explain(error))
+                self._plugins[name] = replace(plugin, outcome=failure)
+        # pluggy calls the last registered first; the order shall be that of the names.
+        for name, module in sorted(self.manager.list_name_plugin(), reverse=True):
+            self.manager.unregister(name=name)
+            self.manager.register(module, name)
+
+    def _explain(self, kind: str, name: str) -> str:
+        plugin = self._plugins.get(f"{kind}-{name}")
+        if plugin is not None and plugin.status == "disabled":
+            return f"plugin {plugin.name} is installed but disabled"
+        if plugin is not None and isinstance(plugin.outcome, Failure):
+            return str(plugin.outcome)
+        before = self._index.offered_before(kind, name) if self._index else []
+        return " or ".join(
+            f"{distribution} offered it: pip install {distribution}" for distribution in before
+        )
+
+
+class _Hooks:
+    """Hook callers by name; asking for one imports the plugins that implement it."""
+
+    def __init__(self, host: PluginHost) -> None:
+        self._host = host
+
+    def __getattr__(self, name: str) -> HookCaller:
+        self._host.load_for(name)
+        caller: HookCaller = getattr(self._host.manager.hook, name)
+        return caller
+
+
+def _installed() -> list[Installed]:
+    """Return installed plugins by name; where two share one, the owner by convention comes first."""
+    found = []
+    for entry in entry_points(group=hookspecs.GROUP):
+        metadata = entry.dist.metadata if entry.dist else {"Name": "unknown", "Version": "0"}
+        found.append(Installed(entry, metadata["Name"], metadata["Version"]))
+    own = "ml4t-backtest-"
+    return sorted(found, key=lambda p: (p.entry.name, p.distribution != own + p.entry.name, p.distribution))
+
+
+def _from_answer(plugin: Installed, answer: Mapping[str, Any]) -> Plugin:
+    owner = (plugin.entry.name, plugin.distribution, plugin.version)
+    if "failure" in answer:
+        return Plugin(*owner, Failure(*owner, answer["failure"]))
+    return Plugin(*owner, "loaded", answer["summary"], answer["components"], tuple(answer["hooks"]))
+
+
+def _listed(environment: Mapping[str, str]) -> list[str] | None:
+    listed = environment.get(ENVIRONMENT)
+    return None if listed is None else [name.strip() for name in listed.split(",") if name.strip()]
+
+
+def _check_installed(named: Collection[str], installed: Collection[str]) -> None:
+    problems = [
+        f'no plugin "{name}" is installed: {nearest(name, installed) or f"pip install ml4t-backtest-{name}"}'
+        for name in sorted({*named} - {*installed})
+    ]
+    if problems:
+        raise PluginError(*problems)
+
+
+def _unmet(requirement: str) -> str:
+    """Return what is wrong with a requirement, or an empty string."""
+    try:
+        name, bounds = _match(r"([\w.-]*\w)\s*(.*)", requirement.strip())
+        have = version(name)
+        if all(_holds(have, bound.strip()) for bound in bounds.split(",") if bounds):
+            return ""
+        return f"{requirement} is required, {name} {have} is installed: pip install '{requirement}'"
+    except PackageNotFoundError:
+        return f"{requirement} is required and not installed: pip install '{requirement}'"
+    except ValueError as error:
+        return f"{requirement!r} is no requirement ({error}), expected as in ml4t-backtest-feed-parquet>=0.3"
+
+
+def _holds(have: str, bound: str) -> bool:
+    compare, number = _match(r"(>=|<=|==|!=|<|>)\s*(.+)", bound)
+    return bool(_COMPARE[compare](_order(have), _order(number)))
+
+
+def _order(number: str) -> tuple[list[int], bool]:
+    """Return what sorts as releases do: their numbers, a pre-release before its release."""
+    release, pre = _match(r"(\d+(?:\.\d+)*?)(?:\.0)*(\.?(?:dev|a|b|rc).*)?(?:\.?post\d+|\+.*)*", number)
+    return [int(part) for part in release.split(".")], not pre
+
+
+def _match(pattern: str, text: str) -> tuple[str, str]:
+    found = re.fullmatch(pattern, text)
+    if found is None:
+        raise ValueError(f"{text!r} was not understood")
+    return found[1], found[2] or ""

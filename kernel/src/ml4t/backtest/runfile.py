@@ -1,0 +1,140 @@
+"""Read a run file: TOML, overrides, and nothing at the top level that nobody knows."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from ml4t.backtest.config import Errors
+from ml4t.backtest.errors import RunFileError
+
+__all__ = ["LIST_KEYS", "RunFile", "read_run_file"]
+
+SCHEMA = 1
+LIST_KEYS = ("feed", "signal", "table", "actions", "risk", "reporter", "instruments", "account", "continuous")
+
+Table: TypeAlias = Mapping[str, object]
+Tables: TypeAlias = Table | list[Table]
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """A run file that was read, with its overrides applied.
+
+    Attributes:
+        path: Where it was read from; None where the settings were given in Python.
+        base_dir: Folder that relative paths and local modules are looked up in.
+        settings: Top-level key -> value. The keys in ``LIST_KEYS`` hold lists of tables, also
+            where the file had one table only.
+    """
+
+    path: Path | None
+    base_dir: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _TopLevel:
+    """The keys of a run file and their types; what is inside a table is its component's matter."""
+
+    schema: int
+    name: str = ""
+    seed: int = 0
+    start: date | datetime | None = None
+    end: date | datetime | None = None
+    warmup: str | None = None
+    capital: float | Mapping[str, float] | None = None
+    base_currency: str | None = None
+    benchmark: str | None = None
+    clock: Table | None = None
+    feed: Tables | None = None
+    signal: Tables | None = None
+    table: Tables | None = None
+    actions: Tables | None = None
+    strategy: Table | None = None
+    broker: Table | None = None
+    risk: Tables | None = None
+    portfolio: Table | None = None
+    reporter: Tables | None = None
+    plugins: Table | None = None
+    instruments: Tables | None = None
+    universe: Table | None = None
+    account: Tables | None = None
+    continuous: Tables | None = None
+    weights: Table | None = None
+
+    def __post_init__(self) -> None:
+        if self.schema != SCHEMA:
+            raise ValueError(f"schema was {self.schema}, this version reads schema {SCHEMA}")
+        if self.name and not re.fullmatch(r"\w[\w .+-]*", self.name):
+            raise ValueError(f"name was {self.name!r}, expected letters, digits, spaces, and any of _.+-")
+
+
+def read_run_file(path: Path | str, overrides: Sequence[str] = ()) -> RunFile:
+    """Read a run file and apply overrides.
+
+    Args:
+        path: A TOML file.
+        overrides: ``dotted.key=value`` each, the value as TOML would have it, or a bare word;
+            tables of a list are counted from 0, as in ``feed.0.path=other.parquet``.
+
+    Returns:
+        The run file; tables that belong to components are not validated yet.
+
+    Raises:
+        RunFileError: The file is missing or no TOML, or has keys or types that are not known.
+    """
+    path = Path(path)
+    errors = Errors(path)
+    settings = _parse(path)
+    for override in overrides:
+        try:
+            _override(settings, override)
+        except (IndexError, TypeError, ValueError):
+            problem = "cannot be applied: expected dotted.key=value, tables of a list counted from 0"
+            errors.add(f"--set {override}", problem)
+    known = errors.config(_TopLevel, settings, where="", owner="")
+    errors.raise_if_any()
+    for row in dataclasses.fields(_TopLevel):
+        value = getattr(known, row.name)
+        if row.name in settings:
+            settings[row.name] = [value] if row.name in LIST_KEYS and not isinstance(value, list) else value
+    return RunFile(path, path.resolve().parent, settings)
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise RunFileError(f"{path}: the run file cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise RunFileError(f"{path}: the run file is not UTF-8: {error.reason}, byte {error.start}") from None
+    except tomllib.TOMLDecodeError as error:
+        # "Expected '=' after a key (at line 3, column 5)" is all that tomllib tells up to Python 3.13.
+        message = str(error)
+        place = re.search(r" \(at line (\d+), column (\d+)\)$", message)
+        where = f"line {place[1]}, column {place[2]}: {message[: place.start()]}" if place else message
+        raise RunFileError(f"{path}: {where[0].lower()}{where[1:]}") from None
+
+
+def _override(settings: dict[str, Any], override: str) -> None:
+    dotted, equals, text = override.partition("=")
+    keys = dotted.strip().split(".")
+    if not equals or not all(keys):
+        raise ValueError(override)
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        parsed = {}
+    *tables, last = keys
+    inside: Any = settings
+    for key in tables:
+        inside = inside.setdefault(key, {}) if isinstance(inside, dict) else inside[int(key)]
+    value = parsed["value"] if parsed.keys() == {"value"} else text
+    inside[last if isinstance(inside, dict) else int(last)] = value
