@@ -47,6 +47,7 @@ __all__ = [
     "FILLED",
     "INSTRUMENT",
     "LEDGER",
+    "LEDGER_KINDS",
     "MARKET",
     "ORDER",
     "ORDER_EVENT",
@@ -77,6 +78,7 @@ STATUSES: Final = ("pending", "submitted", "accepted", "partial", "filled", "can
 
 ORDER_KINDS: Final = ("market", "limit", "stop", "stop-limit", "trailing-stop")
 TIMES_IN_FORCE: Final = ("GTC", "DAY", "GTD", "IOC", "FOK", "OPG", "CLS")
+LEDGER_KINDS: Final = ("deposit", "fill", "commission")
 
 # The documented reasons of a transition; an index into this tuple is what the tables store.
 REASONS: Final = (
@@ -96,6 +98,8 @@ REASONS: Final = (
     "unknown-order",
     "already-done",
     "fill-price-not-finite",
+    "unknown-symbol",
+    "unknown-account",
 )
 
 INSTRUMENT: Final = np.dtype(
@@ -198,6 +202,8 @@ ACCOUNT: Final = np.dtype(
         ("commission", "f8"),
         ("slippage", "f8"),
         ("start_cash", "f8"),
+        ("long_realised", "f8"),  # the part of realised that closed long positions
+        ("short_realised", "f8"),
     ]
 )
 LEDGER: Final = np.dtype(
@@ -206,7 +212,7 @@ LEDGER: Final = np.dtype(
         ("order_id", "i8"),
         ("symbol", "i4"),
         ("account", "i2"),
-        ("kind", "i2"),  # 0 deposit, 1 fill, 2 commission
+        ("kind", "i2"),  # an index into LEDGER_KINDS
         ("amount", "f8"),  # signed change of cash
         ("balance", "f8"),  # cash afterwards
     ]
@@ -239,7 +245,7 @@ MARKET: Final = np.dtype(
         ("low", "f8"),
         ("close", "f8"),
         ("volume", "f8"),
-        ("price", "f8"),  # reference price of the fill under way
+        ("price", "f8"),  # reference price of the fill under way; for commission() the price paid
         ("quantity", "f8"),  # signed quantity of the fill under way
         ("multiplier", "f8"),
     ]
@@ -337,6 +343,7 @@ class RunState:
         symbols: names and ids released so far.
         tags: text of order tags; row 0 is the empty tag.
         now: the instant being processed.
+        known_at: the newest ``known_at`` released so far.
     """
 
     ORDERS: Final = 0
@@ -361,6 +368,7 @@ class RunState:
         self.symbols = Symbols()
         self.tags: list[str] = [""]
         self.now = 0
+        self.known_at = 0
 
     @property
     def working(self) -> int:

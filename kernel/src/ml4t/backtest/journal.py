@@ -1,0 +1,192 @@
+"""What a run's tables do not hold: targets asked for, positions per session, signals and recorded values.
+
+A call appends to plain lists and costs a few microseconds; frames are built when somebody asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ml4t.backtest.frames import columns, words
+from ml4t.backtest.state import REFUSED, RunState
+
+__all__ = ["Journal"]
+
+Floats: TypeAlias = "NDArray[np.float64]"
+Integers: TypeAlias = "NDArray[np.int64]"
+
+_FATES = ("unused", "stale", "late", "refused", "traded")
+_STALE, _LATE, _REFUSED, _TRADED = range(1, 5)
+
+
+class Journal:
+    """The columnar diary of one run; its attributes are plain lists, which a snapshot may keep.
+
+    Args:
+        state: The run's columns; positions and orders are read from there.
+    """
+
+    def __init__(self, state: RunState) -> None:
+        self._state = state
+        self.target_kinds: list[str] = []
+        self.target_rows: list[tuple[Any, ...]] = []
+        self.position_rows: list[tuple[Any, ...]] = []
+        self.signal_chunks: dict[str, list[tuple[Any, ...]]] = {}
+        self.signal_fields: dict[str, tuple[tuple[str, ...], int | None]] = {}
+        self.recorded: list[dict[str, Any]] = []
+
+    def target(self, timestamp: int, kind: str, asked: Floats, ids: Integers) -> None:
+        """Note one vector decision.
+
+        Args:
+            timestamp: Of the decision, UTC ns.
+            kind: Name of the order form, for example ``order_target_weights``.
+            asked: float64 (n_symbols,), NaN where the decision leaves a symbol as it is.
+            ids: int64 (n_symbols,), the order made for each symbol, -1 for none.
+        """
+        if kind not in self.target_kinds:
+            self.target_kinds.append(kind)
+        symbols = np.flatnonzero((asked == asked) | (ids >= 0))  # NaN is not equal to itself
+        self.target_rows.append(
+            (timestamp, self.target_kinds.index(kind), asked[symbols], ids[symbols], symbols)
+        )
+
+    def sample_positions(self, timestamp: int, session: int) -> None:
+        """Note the open positions and their marks, at a session's close.
+
+        Args:
+            timestamp: UTC ns.
+            session: The session's label, days since 1970-01-01.
+        """
+        symbols = np.flatnonzero(self._state.positions["quantity"])
+        position, instrument = self._state.positions[symbols], self._state.instruments[symbols]
+        self.position_rows.append((timestamp, session, position, instrument, symbols))
+
+    def signal_rows(
+        self,
+        source: str,
+        fields: tuple[str, ...],
+        symbol: NDArray[np.int32],
+        known_at: Integers,
+        event_time: Integers,
+        values: Floats,
+        *,
+        valid_for: int | None = None,
+        late: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Note rows of a signal source that were released; the arrays are kept, not copied.
+
+        Args:
+            source: The source's name; its chunks come in order of ``known_at``.
+            fields: Names of the values.
+            symbol: int32 (n,) symbol ids.
+            known_at: int64 (n,) UTC ns, when the rows were released.
+            event_time: int64 (n,) UTC ns.
+            values: float64 (n_fields, n).
+            valid_for: How long a value stays valid, ns; None means until the source's next release.
+            late: bool (n,), True where the row came after the time at which it should have been known.
+        """
+        self.signal_fields[source] = (fields, valid_for)
+        chunk = (known_at, event_time, False if late is None else late, *values, symbol)
+        self.signal_chunks.setdefault(source, []).append(chunk)
+
+    def record(self, timestamp: int, values: Mapping[str, Any]) -> None:
+        """Note what the strategy wants to see again: plain values by name."""
+        self.recorded.append({"timestamp": timestamp, **values})
+
+    def targets(self) -> pl.DataFrame:
+        """Return what was asked for and the order it led to, a row per symbol of a decision."""
+        timestamp, kind, asked, ids, symbol = _joined(self.target_rows, "i8 i8 f8 i8 i8")
+        ordered = np.append(self._state.orders.rows()["quantity"], np.nan)[ids]
+        rows = {"timestamp": timestamp, "symbol": symbol, "asked": asked, "order_id": ids, "ordered": ordered}
+        frame = pl.DataFrame(columns(rows, " ".join(rows), self._state.symbols.names))
+        return frame.insert_column(2, words(self.target_kinds, kind, pl.String()).alias("kind"))
+
+    def positions(self) -> pl.DataFrame:
+        """Return the positions held at each session close; a symbol without a mark is valued at its cost."""
+        state = self._state
+        dtypes = ("i8", "i8", state.positions.dtype, state.instruments.dtype, "i8")
+        timestamp, session, position, instrument, symbol = _joined(self.position_rows, dtypes)
+        quantity, average, mark = position["quantity"], position["average_price"], instrument["mark"]
+        size, price = quantity * instrument["multiplier"], np.where(np.isnan(mark), average, mark)
+        rows = {
+            "timestamp": timestamp,
+            "session": session,
+            "symbol": symbol,
+            "quantity": quantity,
+            "mark": mark,
+            "value": size * price,
+            "average_price": average,
+            "unrealised": size * (price - average),
+        }
+        return pl.DataFrame(columns(rows, " ".join(rows), state.symbols.names))
+
+    def records(self) -> pl.DataFrame:
+        """Return the recorded values, a row per call and a column per name; null where not recorded."""
+        schema = None if self.recorded else {"timestamp": pl.Int64}
+        frame = pl.DataFrame(self.recorded, schema, infer_schema_length=None, strict=False)
+        return frame.with_columns(pl.col("timestamp").cast(pl.Datetime("ns", "UTC")))
+
+    def signals(self) -> pl.DataFrame:
+        """Return what was known, a row per signal row with a column per value, and what became of it.
+
+        ``fate`` is ``traded`` when an order on the symbol was accepted while the row was valid (``used_at``:
+        when the first was made), ``refused`` when only refused ones were made, ``late`` when the row came
+        too late to be known in time, ``stale`` when the next order on the symbol was made after the row had
+        ceased to be valid, and else ``unused``. A decision to hold what is held sends no order: such a row
+        is unused.
+        """
+        sources = [self._source(source, *self.signal_fields[source]) for source in self.signal_fields]
+        return pl.concat(sources or [self._source("", (), None)], how="diagonal_relaxed")
+
+    def _source(self, source: str, fields: tuple[str, ...], valid_for: int | None) -> pl.DataFrame:
+        dtypes = ("i8", "i8", "?", *("f8" for _ in fields), "i8")
+        known_at, event_time, late, *values, symbol = _joined(self.signal_chunks.get(source, []), dtypes)
+        fate, used_at = self._fates(symbol, known_at, late, valid_for)
+        rows = {"symbol": symbol, "event_time": event_time, "known_at": known_at, "used_at": used_at}
+        frame = pl.DataFrame(columns(rows, " ".join(rows), self._state.symbols.names))
+        taken = {*frame.columns, "source", "fate"}
+        named = [f"{name}_value" if name in taken else name for name in fields]
+        figures = {n: pl.Series(v).fill_nan(None) for n, v in zip(named, values, strict=True)}
+        fates = words(_FATES, fate, pl.Enum(_FATES))
+        return frame.select(pl.lit(source).alias("source"), pl.all(), fate=fates, **figures)
+
+    def _fates(
+        self, symbol: Integers, known_at: Integers, late: NDArray[np.bool_], valid_for: int | None
+    ) -> tuple[NDArray[np.int8], Integers]:
+        """Meet each order with the newest row of its symbol that was known when it was made."""
+        releases = np.append(np.unique(known_at), np.iinfo(np.int64).max)
+        ends = (
+            releases[np.searchsorted(releases, known_at, "right")]
+            if valid_for is None
+            else known_at + valid_for
+        )
+        orders = self._state.orders.rows()
+        asked = {"symbol": orders["symbol"].astype(np.int64), "at": orders["submitted_at"]}
+        known = pl.DataFrame({"symbol": symbol, "at": known_at, "row": np.arange(len(symbol))})
+        met = pl.DataFrame({**asked, "refused": orders["status"] == REFUSED}).sort("at", maintain_order=True)
+        met = met.join_asof(
+            known.sort("at", maintain_order=True), on="at", by="symbol", check_sortedness=False
+        )
+        row, at, refused = (met.drop_nulls("row")[name].to_numpy() for name in ("row", "at", "refused"))
+        valid, fate, used_at = at < ends[row], np.zeros(len(symbol), np.int8), np.full(len(symbol), -1)
+        traded = np.flatnonzero(valid & ~refused)[::-1]  # of several written to one place the earliest stays
+        for rows, value in ((row[~valid], _STALE), (late, _LATE), (row[valid & refused], _REFUSED)):
+            fate[rows] = value
+        fate[row[traded]], used_at[row[traded]] = _TRADED, at[traded]
+        return fate, used_at
+
+
+def _joined(chunks: Sequence[tuple[Any, ...]], dtypes: str | Sequence[Any]) -> list[NDArray[Any]]:
+    """Join chunks column by column; a scalar counts for every row of its chunk's last column."""
+    kinds = dtypes.split() if isinstance(dtypes, str) else dtypes
+    empty = [np.zeros(0, kind) for kind in kinds]
+    return [
+        np.concatenate([empty[i], *(np.broadcast_to(chunk[i], len(chunk[-1])) for chunk in chunks)])
+        for i in range(len(kinds))
+    ]

@@ -1,0 +1,210 @@
+"""What a run produced."""
+
+from __future__ import annotations
+
+import difflib
+import html
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ml4t.backtest import frames, hashes
+from ml4t.backtest.errors import DataError
+from ml4t.backtest.state import REASONS, REFUSED
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from ml4t.backtest.interfaces.portfolio import Portfolio
+    from ml4t.backtest.journal import Journal
+    from ml4t.backtest.state import RunState
+
+__all__ = ["Result"]
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Result:
+    """Frames, figures and fingerprints of one run; each is made when first asked for, and kept.
+
+    Args:
+        state: The run's columns.
+        journal: Its diary.
+        portfolio: Its accounting, for round trips and metrics.
+        name: Name of the run.
+        status: ``done``, ``failed`` or ``interrupted``.
+        error: What ended the run, with its notes; empty when it ended well.
+        flags: Sentences that nobody who sees the figures may miss, such as ``fills at the same close``.
+        notes: Findings in the input that did not stop the run.
+        header: Lines of the run's header.
+        counts: Rows by what became of them: ``rows`` released in all; of signals ``late`` and ``unknown``.
+        elapsed: Seconds from the first instant to the last.
+        currency: The base currency.
+        golden: File with the expected output of the scenario that was run, if one was.
+        origin: What the engine knows of the run's making, for the manifest: ``run`` (the settings), ``seed``,
+            ``distributions`` (name -> version of each one used), ``inputs`` (source -> SHA-256).
+    """
+
+    state: RunState
+    journal: Journal
+    portfolio: Portfolio
+    name: str = "run"
+    status: str = "done"
+    error: str = ""
+    flags: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    header: Sequence[str] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    elapsed: float = 0.0
+    currency: str = "USD"
+    golden: Path | None = None
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def fills(self) -> pl.DataFrame:
+        """Fills in the order in which they were made."""
+        return frames.fills(self.state, self.currency)
+
+    @cached_property
+    def orders(self) -> pl.DataFrame:
+        """Every transition of every order."""
+        return frames.orders(self.state)
+
+    @cached_property
+    def ledger(self) -> pl.DataFrame:
+        """Every cash movement."""
+        return frames.ledger(self.state, self.currency)
+
+    @cached_property
+    def equity(self) -> pl.DataFrame:
+        """Cash, equity, exposures and profit per session close."""
+        return frames.equity(self.state)
+
+    @cached_property
+    def trades(self) -> pl.DataFrame:
+        """Round trips (first in, first out), open ones included."""
+        return self.portfolio.trades()
+
+    @cached_property
+    def positions(self) -> pl.DataFrame:
+        """Positions held at each session close."""
+        return self.journal.positions()
+
+    @cached_property
+    def targets(self) -> pl.DataFrame:
+        """What vector decisions asked for and the orders that came of it."""
+        return self.journal.targets()
+
+    @cached_property
+    def signals(self) -> pl.DataFrame:
+        """What was known from signal sources, and its fate."""
+        return self.journal.signals()
+
+    @cached_property
+    def records(self) -> pl.DataFrame:
+        """Values that the strategy recorded."""
+        return self.journal.records()
+
+    @cached_property
+    def metrics(self) -> Mapping[str, float]:
+        """Figures of the run; returns are fractions."""
+        return self.portfolio.metrics()
+
+    @cached_property
+    def decision_hash(self) -> str:
+        """SHA-256 of what was decided; equal runs have equal ones."""
+        return hashes.decision_hash(self.state)
+
+    @cached_property
+    def result_hash(self) -> str:
+        """SHA-256 of decisions, fills, ledger and equity."""
+        return hashes.result_hash(self.state)
+
+    @cached_property
+    def refusals(self) -> Mapping[str, int]:
+        """Number of refused orders by reason."""
+        events = self.state.order_events.rows()
+        reasons = np.unique_counts(events["reason"][events["status"] == REFUSED])
+        return {REASONS[i]: int(n) for i, n in zip(reasons.values, reasons.counts, strict=True)}
+
+    @property
+    def final_equity(self) -> float:
+        """Cash plus marked positions at the end, in base currency."""
+        return self.portfolio.equity()
+
+    @cached_property
+    def manifest(self) -> Mapping[str, Any]:
+        """How the run ended, what it was made of and its fingerprints; plain values, secrets left out."""
+        ending = {"schema": 1, "name": self.name, "status": self.status, "error": self.error}
+        findings = {"flags": self.flags, "notes": self.notes, "counts": self.counts, "platform": _platform()}
+        fingerprints = {"decision_hash": self.decision_hash, "result_hash": self.result_hash}
+        return {**ending, **_plain({**self.origin, **findings}), **fingerprints}
+
+    def golden_lines(self) -> list[str]:
+        """Return the run as text to be compared: fills, then equity; 12 significant digits."""
+        fills = self.fills.select("timestamp", "symbol", "quantity", "price", "commission").iter_rows()
+        lines = [f"fill {at:%FT%T} {symbol} {q:.12g} {p:.12g} {c:.12g}" for at, symbol, q, p, c in fills]
+        rows = self.equity.select("session", "equity").iter_rows()
+        return lines + [f"equity {session} {value:.12g}" for session, value in rows]
+
+    def matches_golden_output(self, path: str | Path | None = None) -> bool:
+        """Compare the run with a file of expected lines, those of ``golden_lines``.
+
+        Args:
+            path: The file; by default that of the scenario that was run.
+
+        Returns:
+            True when they agree.
+
+        Raises:
+            AssertionError: They do not; the message is the difference.
+            DataError: There is no such file.
+        """
+        golden = self.golden if path is None else Path(path)
+        if golden is None or not golden.is_file():
+            where = "no scenario was run" if golden is None else f"{golden} does not exist"
+            raise DataError(
+                f"there is no expected output to compare with: {where}; pass path= of an existing file"
+            )
+        expected = golden.read_text(encoding="utf-8").splitlines()
+        actual = self.golden_lines()
+        difference = list(difflib.unified_diff(expected, actual, str(golden), "this run", n=1, lineterm=""))
+        if difference:
+            raise AssertionError("\n".join(["the run differs from the expected output:", *difference[:60]]))
+        return True
+
+    def __repr__(self) -> str:
+        figures = f"{self.state.fills.count:,} fills, final equity {self.final_equity:,.2f} {self.currency}"
+        return f"<Result {self.name!r} {self.status}: {figures}>"
+
+    def _repr_html_(self) -> str:
+        rows = [("status", self.status), ("final equity", f"{self.final_equity:,.2f} {self.currency}")]
+        rows += [(name.replace("_", " "), f"{value:,.6g}") for name, value in self.metrics.items()]
+        rows += [("flag", flag) for flag in self.flags]
+        cells = "".join(f"<tr><td>{html.escape(k)}</td><td>{html.escape(v)}</td></tr>" for k, v in rows)
+        return f"<table><caption>{html.escape(self.name)}</caption>{cells}</table>"
+
+
+def _plain(value: object, key: str = "") -> Any:  # noqa: ANN401 - whatever JSON can hold
+    """Return what JSON can hold; values of keys that sound secret are starred out."""
+    if re.search("key|token|password|secret", key, re.IGNORECASE):
+        return "***"
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item, str(name)) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
+
+
+def _platform() -> dict[str, str]:
+    """Return what bits may depend on: hashes are promised for one platform."""
+    facts = {"system": f"{platform.system()} {platform.release()}", "python": platform.python_version()}
+    facts |= {"c_library": " ".join(platform.libc_ver()), "cpu": platform.processor() or platform.machine()}
+    return facts | {name: version(name) for name in ("numpy", "numba", "polars") if find_spec(name)}
