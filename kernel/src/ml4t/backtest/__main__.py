@@ -7,10 +7,8 @@ def main() -> None:
     """Print the installed plugins and how to get the command."""
     plugins = PluginHost().plugins()
     for plugin in plugins:
-        print(f"{plugin.name} ({plugin.distribution} {plugin.version}), {plugin.status}: {plugin.summary}")
-    for plugin in plugins:
-        if isinstance(plugin.outcome, Failure):
-            print(plugin.outcome)
+        said = plugin.outcome if isinstance(plugin.outcome, Failure) else plugin.summary
+        print(f"{plugin.name} ({plugin.distribution} {plugin.version}), {plugin.status}: {said}")
     if not plugins:
         print("no plugins are installed; the usual ones: pip install ml4t-backtest")
     if not any(plugin.name == "cli" for plugin in plugins):

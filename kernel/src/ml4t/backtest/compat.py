@@ -7,14 +7,11 @@ first-party classes through ``compat.pyi``; other names are ``Any`` to them.
 
 from importlib.metadata import EntryPoint, entry_points
 
-_OFFERED_BY = {
-    "BacktraderStrategy": "ml4t-backtest-compat-backtrader",
-    "ZiplineAlgorithm": "ml4t-backtest-compat-zipline",
-}
+_FIRST_PARTY = {"BacktraderStrategy": "backtrader", "ZiplineAlgorithm": "zipline"}
 
 
 def _entries() -> list[EntryPoint]:
-    return sorted(entry_points(group="ml4t.backtest.compat"), key=lambda entry: (entry.name, entry.value))
+    return list(entry_points(group="ml4t.backtest.compat"))
 
 
 def __getattr__(name: str) -> object:
@@ -24,13 +21,13 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = [entry for entry in _entries() if entry.name == name]
     if len(found) > 1:
-        owners = " and ".join(f"{entry.dist.name} {entry.dist.version}" for entry in found if entry.dist)
-        raise ImportError(f"{name} is offered by {owners}: uninstall one of them")
+        owners = sorted(f"{entry.dist.name} {entry.dist.version}" for entry in found if entry.dist)
+        raise ImportError(f"{name} is offered by {' and '.join(owners)}: uninstall one of them")
     if found:
         return found[0].load()
-    if name in _OFFERED_BY:
-        raise ImportError(f"{name} is not installed: pip install {_OFFERED_BY[name]}")
-    known = ", ".join(sorted({*_OFFERED_BY, *(entry.name for entry in _entries())}))
+    if name in _FIRST_PARTY:
+        raise ImportError(f"{name} is not installed: pip install ml4t-backtest-compat-{_FIRST_PARTY[name]}")
+    known = ", ".join(sorted({*_FIRST_PARTY, *(entry.name for entry in _entries())}))
     raise ImportError(f"no installed distribution offers {name} for {__name__}; known are {known}")
 
 

@@ -72,10 +72,8 @@ class ComponentRef:
             for part in name.split("."):
                 found = getattr(found, part)
         except (Exception, SystemExit) as error:
-            looked = (
-                f" (looked in {self.base_dir})" if self.base_dir and isinstance(error, ImportError) else ""
-            )
-            problem = f"cannot be loaded from {self.path}: {type(error).__name__}: {error}{looked}"
+            looked = f" (looked in {self.base_dir})" if self.base_dir else ""
+            problem = f"cannot be loaded from {self.path}{looked}: {type(error).__name__}: {error}"
             raise PluginError(f"{self.owner} {problem}") from error
         return found
 
@@ -145,12 +143,11 @@ def _remedy(kind: str, name: str) -> str:
 
 
 def _conflict(offers: Iterable[ComponentRef]) -> str:
-    first, *others = sorted(offers, key=lambda offer: offer.plugin)
-    owners = " and ".join(f"{offer.distribution} {offer.version}" for offer in (first, *others))
-    names = " or ".join(f'"{offer.plugin}"' for offer in (first, *others))
-    return (
-        f'{first.kind} "{first.name}" is offered by {owners}: disable {names} in [plugins], or uninstall one'
-    )
+    offers = sorted(offers, key=lambda offer: offer.plugin)
+    owners = " and ".join(f"{offer.distribution} {offer.version}" for offer in offers)
+    names = " or ".join(f'"{offer.plugin}"' for offer in offers)
+    what = f'{offers[0].kind} "{offers[0].name}"'
+    return f"{what} is offered by {owners}: disable {names} in [plugins], or uninstall one"
 
 
 @contextmanager

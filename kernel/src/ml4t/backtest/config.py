@@ -7,9 +7,11 @@ declared, text where a path is, and ISO 8601 text where a date is.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import inspect
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -74,59 +76,53 @@ class Errors:
             where: Dotted key of the mapping itself; empty for the top level.
             owner: The component that the settings belong to.
         """
-        before = len(self.problems)
-        prefix = f"{where}." if where else ""
         if not isinstance(mapping, Mapping):
             self.add(where, f"was {mapping!r}, expected a table", owner=owner)
             return None
+        before = len(self.problems)
+        prefix = f"{where}." if where else ""
         fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]  # any dataclass
         hints = typing.get_type_hints(cls)
-        for key in mapping:
-            if key not in fields:
-                known = nearest(key, fields) or f"known are {', '.join(sorted(fields)) or 'none'}"
-                self.add(f"{prefix}{key}", f"is not a known key; {known}", owner=owner)
         values: dict[str, Any] = {}
-        for name, field in fields.items():
-            if name in mapping:
-                values[name] = self.fit(mapping[name], hints[name], key=f"{prefix}{name}", owner=owner)
-            elif _is_required(field):
-                expected = type_name(hints[name])
-                self.add(f"{prefix}{name}", f"is missing, expected {expected}", owner=owner)
-        if len(self.problems) > before:
-            return None
+        for key, value in mapping.items():
+            if key in fields:
+                values[key] = self.fit(value, hints[key], prefix + key, owner)
+            else:
+                known = nearest(key, fields) or f"known are {', '.join(sorted(fields)) or 'none'}"
+                self.add(prefix + key, f"is not a known key; {known}", owner=owner)
+        for name in (name for name in fields if name not in mapping):
+            if _default(fields[name]) is _MISFIT:
+                self.add(prefix + name, f"is missing, expected {type_name(hints[name])}", owner=owner)
         try:
-            return cls(**values)
+            return cls(**values) if len(self.problems) == before else None
         except (TypeError, ValueError) as error:
             self.add(where or "settings", f"cannot be used: {error}", owner=owner)
             return None
 
-    def fit(self, value: object, hint: object, *, key: str, owner: str) -> object:
+    def fit(self, value: object, hint: object, key: str, owner: str = "") -> object:
         """Return ``value`` as the annotation ``hint`` wants it, or note the mistake."""
         origin, arguments = typing.get_origin(hint), typing.get_args(hint)
         if origin in (typing.Union, types.UnionType):
-            options = [option for option in arguments if option is not types.NoneType]
             for option in sorted(arguments, key=lambda option: type(value) is not option):
                 trial = Errors()
-                fitted = trial.fit(value, option, key=key, owner=owner)
+                fitted = trial.fit(value, option, key)
                 if not trial.problems:
                     return fitted
+            options = [option for option in arguments if option is not types.NoneType]
             if len(options) == 1:
-                return self.fit(value, options[0], key=key, owner=owner)
+                return self.fit(value, options[0], key, owner)
         elif dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
             return self.config(hint, value, where=key, owner=owner)
         elif origin in _MAPPINGS and isinstance(value, Mapping):
             return {
-                name: self.fit(item, arguments[-1], key=f"{key}.{name}", owner=owner)
-                for name, item in value.items()
+                name: self.fit(item, arguments[-1], f"{key}.{name}", owner) for name, item in value.items()
             }
         elif origin in _SEQUENCES and isinstance(value, list | tuple):
             fixed = origin is tuple and arguments[-1] is not Ellipsis
             wanted = arguments if fixed else arguments[:1] * len(value)
             if len(wanted) == len(value):
-                fits = [
-                    self.fit(item, want, key=f"{key}.{row}", owner=owner)
-                    for row, (item, want) in enumerate(zip(value, wanted, strict=True))
-                ]
+                pairs = enumerate(zip(value, wanted, strict=True))
+                fits = [self.fit(item, want, f"{key}.{row}", owner) for row, (item, want) in pairs]
                 return fits if origin is list else tuple(fits)
         elif (plain := _plain(value, hint)) is not _MISFIT:
             return plain
@@ -165,13 +161,9 @@ def describe_config(cls: type) -> list[ConfigRow]:
     hints, documented = typing.get_type_hints(cls), _documented(inspect.getdoc(cls) or "")
     rows = []
     for field in dataclasses.fields(cls):
-        default = "required"
-        if not _is_required(field):
-            made = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-            default = repr(made)
-        rows.append(
-            ConfigRow(field.name, type_name(hints[field.name]), default, documented.get(field.name, ""))
-        )
+        default = "required" if _default(field) is _MISFIT else repr(_default(field))
+        doc = documented.get(field.name, "")
+        rows.append(ConfigRow(field.name, type_name(hints[field.name]), default, doc))
     return rows
 
 
@@ -191,16 +183,18 @@ def type_name(hint: object) -> str:
     if origin in _MAPPINGS:
         return f"table of {type_name(arguments[-1])}"
     if origin in _SEQUENCES:
-        return "list of " + " and ".join(
-            dict.fromkeys(type_name(item) for item in arguments if item is not Ellipsis)
-        )
+        kinds = dict.fromkeys(type_name(item) for item in arguments if item is not Ellipsis)
+        return "list of " + " and ".join(kinds)
     if dataclasses.is_dataclass(hint) or hint is dict:
         return "table"
     return "anything" if hint in (Any, object) else str(getattr(hint, "__name__", hint))
 
 
-def _is_required(field: dataclasses.Field[Any]) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+def _default(field: dataclasses.Field[Any]) -> object:
+    """Return a field's default, or ``_MISFIT`` where it has none."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return _MISFIT if field.default is dataclasses.MISSING else field.default
 
 
 def _plain(value: object, hint: object) -> object:
@@ -213,10 +207,8 @@ def _plain(value: object, hint: object) -> object:
     if hint is Path and isinstance(value, str):
         return Path(value)
     if hint in (date, datetime) and isinstance(value, str):
-        try:
+        with contextlib.suppress(ValueError):
             return hint.fromisoformat(value)
-        except ValueError:
-            return _MISFIT
     kind = hint if isinstance(hint, type) else typing.get_origin(hint) or object
     odd = (hint in (int, float) and isinstance(value, bool)) or (hint is date and isinstance(value, datetime))
     return value if isinstance(value, kind) and not odd else _MISFIT
@@ -224,16 +216,6 @@ def _plain(value: object, hint: object) -> object:
 
 def _documented(doc: str) -> dict[str, str]:
     """Return field name -> text of the ``Attributes:`` section of a cleaned docstring."""
-    documented: dict[str, str] = {}
-    name, inside = "", False
-    for line in doc.splitlines():
-        if line.strip() in ("Attributes:", "Args:"):
-            inside = True
-        elif inside and line and not line.startswith(" "):
-            inside = False
-        elif inside and line.startswith("    ") and line[4:5].strip() and ":" in line:
-            name, _, text = line.strip().partition(":")
-            documented[name] = text.strip()
-        elif inside and name and line.strip():
-            documented[name] += f" {line.strip()}"
-    return documented
+    section = re.search(r"^(?:Attributes|Args):\n((?:    .*\n?|\n)*)", doc, re.MULTILINE)
+    entries = re.findall(r"^ {4}(\w+): (.*\n?(?: {5}.*\n?|\n)*)", section[1] if section else "", re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}

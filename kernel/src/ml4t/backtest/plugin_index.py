@@ -12,11 +12,9 @@ import contextlib
 import hashlib
 import json
 import os
-import queue
 import subprocess
 import sys
-import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from importlib.metadata import EntryPoint
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,8 +23,6 @@ from typing import Any, NamedTuple
 from ml4t.backtest.core.cache import cache_folder
 
 __all__ = ["Installed", "PluginIndex"]
-
-START_LIMIT = 60.0
 
 
 class Installed(NamedTuple):
@@ -50,7 +46,7 @@ class PluginIndex:
         self._time_limit = time_limit
         self._answers: dict[str, dict[str, Any]] = {}
         # An index that is missing, torn or unreadable is made anew.
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, TypeError, ValueError):
             self._answers = dict(json.loads(self._file.read_bytes()))
 
     def answers(self, plugins: Sequence[Installed], *, refresh: bool = False) -> list[dict[str, Any]]:
@@ -67,8 +63,8 @@ class PluginIndex:
         keys = [f"{own} {number} {entry.name} {_digest(entry)} {kernel}" for entry, own, number in plugins]
         known = {key: self._answers[key] for key in keys if not refresh and key in self._answers}
         asked = {
-            key: plugin.entry
-            for key, plugin in zip(keys, plugins, strict=True)
+            key: entry
+            for key, (entry, *_) in zip(keys, plugins, strict=True)
             if key not in known or known[key].get("until", installed) != installed
         }
         for key, answer in zip(asked, _ask([*asked.values()], self._time_limit), strict=True):
@@ -95,23 +91,18 @@ class PluginIndex:
 
 
 def _digest(entry: EntryPoint) -> str:
-    """Return the SHA-256 of a plugin's module, found without importing it."""
-    for file in _places(entry):
-        with contextlib.suppress(OSError):
-            return hashlib.sha256(file.read_bytes()).hexdigest()
-    return "no such module"
-
-
-def _places(entry: EntryPoint) -> Iterator[Path]:
+    """Return the SHA-256 of a plugin's module, found without importing it, or an empty string."""
     top, *below = entry.module.split(".")
-    if entry.dist:
-        yield Path(str(entry.dist.locate_file("/".join([top, *below]) + ".py")))
-    with contextlib.suppress(ImportError, ValueError):
-        if (spec := find_spec(top)) and not below and spec.origin:
-            yield Path(spec.origin)
-        for folder in (spec and spec.submodule_search_locations) or ():
-            yield Path(folder, *below).with_suffix(".py")
-            yield Path(folder, *below, "__init__.py")
+    try:
+        spec: Any = find_spec(top)
+        file = (
+            Path(spec.submodule_search_locations[0], *below).with_suffix(".py")
+            if below
+            else Path(spec.origin)
+        )
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except (AttributeError, ImportError, LookupError, OSError, TypeError, ValueError):
+        return ""
 
 
 def _kernel_digest() -> str:
@@ -125,47 +116,22 @@ def _installation_digest() -> str:
     return hashlib.sha256(repr((sys.executable, stamps)).encode()).hexdigest()
 
 
-def _ask(entries: Sequence[EntryPoint], limit: float) -> Iterable[dict[str, Any]]:
+def _ask(entries: Sequence[EntryPoint], limit: float) -> list[dict[str, Any]]:
     """Ask plugins in one process, and in a further one after each that brings its process down."""
-    answered = 0
-    while answered < len(entries):
-        for answer in _ask_one_process(entries[answered:], limit):
-            answered += 1
-            yield answer
-
-
-def _ask_one_process(entries: Sequence[EntryPoint], limit: float) -> Iterator[dict[str, Any]]:
-    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-    path = os.pathsep.join(entry for entry in sys.path if entry)
-    with subprocess.Popen(
-        [sys.executable, "-P", "-m", "ml4t.backtest.probe"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        encoding="utf-8",
-        env={**os.environ, "PYTHONPATH": path},
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        output = process.stdout
-
-        def listen() -> None:
-            for line in output:
-                lines.put(line)
-            lines.put("")
-
-        threading.Thread(target=listen, daemon=True).start()
-        try:
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.write(json.dumps([(entry.name, entry.module, entry.attr) for entry in entries]))
-                process.stdin.close()
-            started = lines.get(timeout=START_LIMIT)
-            for _ in entries:
-                line = started and lines.get(timeout=limit)
-                yield json.loads(line) if line else {"failure": f"ended its process, code {process.wait()}"}
-                if not line:
-                    return
-        except queue.Empty:
-            yield {"failure": f"had not been imported after {limit:g} s", "slow": True}
-        finally:
-            process.kill()
+    path = os.pathsep.join(folder for folder in sys.path if folder)
+    answers: list[dict[str, Any]] = []
+    while len(answers) < len(entries):
+        waiting = [(entry.name, entry.module, entry.attr) for entry in entries[len(answers) :]]
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "ml4t.backtest.probe", str(limit)],
+            input=json.dumps(waiting),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            encoding="utf-8",
+            env={**os.environ, "PYTHONPATH": path},
+            check=False,
+        )
+        answers += [json.loads(line) for line in done.stdout.splitlines()]
+        if len(answers) < len(entries) and not (done.stdout and "slow" in answers[-1]):
+            answers.append({"failure": f"ended its process, code {done.returncode}"})
+    return answers

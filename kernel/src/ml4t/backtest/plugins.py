@@ -203,9 +203,7 @@ class PluginHost:
         if plugin is not None and isinstance(plugin.outcome, Failure):
             return str(plugin.outcome)
         before = self._index.offered_before(kind, name) if self._index else []
-        return " or ".join(
-            f"{distribution} offered it: pip install {distribution}" for distribution in before
-        )
+        return " or ".join(f"{former} offered it: pip install {former}" for former in before)
 
 
 class _Hooks:
@@ -253,21 +251,17 @@ def _check_installed(named: Collection[str], installed: Collection[str]) -> None
 
 def _unmet(requirement: str) -> str:
     """Return what is wrong with a requirement, or an empty string."""
+    remedy = f"pip install '{requirement}'"
     try:
         name, bounds = _match(r"([\w.-]*\w)\s*(.*)", requirement.strip())
         have = version(name)
-        if all(_holds(have, bound.strip()) for bound in bounds.split(",") if bounds):
-            return ""
-        return f"{requirement} is required, {name} {have} is installed: pip install '{requirement}'"
+        pairs = [_match(r"(>=|<=|==|!=|<|>)\s*(.+)", bound.strip()) for bound in bounds.split(",") if bounds]
+        met = all(_COMPARE[compare](_order(have), _order(number)) for compare, number in pairs)
+        return "" if met else f"{requirement} is required, {name} {have} is installed: {remedy}"
     except PackageNotFoundError:
-        return f"{requirement} is required and not installed: pip install '{requirement}'"
+        return f"{requirement} is required and not installed: {remedy}"
     except ValueError as error:
         return f"{requirement!r} is no requirement ({error}), expected as in ml4t-backtest-feed-parquet>=0.3"
-
-
-def _holds(have: str, bound: str) -> bool:
-    compare, number = _match(r"(>=|<=|==|!=|<|>)\s*(.+)", bound)
-    return bool(_COMPARE[compare](_order(have), _order(number)))
 
 
 def _order(number: str) -> tuple[list[int], bool]:

@@ -1,15 +1,18 @@
 """Ask plugin modules what they offer; run as ``python -m ml4t.backtest.probe``, away from any run.
 
-Standard input holds a JSON list of [entry-point name, module, attribute]; standard output gets one
-JSON line when the process is ready and one per plugin, as soon as it has answered.
+Its argument is the number of seconds that each may take. Standard input holds a JSON list of
+[entry-point name, module, attribute]; standard output gets one JSON line per plugin, as soon as it
+has answered. A plugin that takes too long ends the process, after a line that says so.
 """
 
 import contextlib
+import faulthandler
 import importlib
 import io
 import json
 import os
 import sys
+import threading
 from typing import Any
 
 from pluggy import PluginManager
@@ -66,9 +69,21 @@ def main() -> None:
     """Answer for every plugin on standard input."""
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    print(json.dumps("ready"), file=channel, flush=True)
+    limit = float(sys.argv[1])
+
+    def answer(report: dict[str, Any]) -> None:
+        print(json.dumps(report), file=channel, flush=True)
+
+    def give_up() -> None:
+        answer({"failure": f"had not been imported after {limit:g} s", "slow": True})
+        os._exit(0)
+
     for name, module, attribute in json.load(sys.stdin):
         printed = io.StringIO()
+        watch = threading.Timer(limit, give_up)
+        watch.start()
+        # The timer cannot run while foreign code holds the interpreter; this one can.
+        faulthandler.dump_traceback_later(limit + 1, exit=True, file=2)
         try:
             with contextlib.redirect_stdout(printed):
                 plugin = importlib.import_module(module)
@@ -77,7 +92,9 @@ def main() -> None:
                 raise ValueError(f"prints when it is imported: {printed.getvalue()[:80]!r}")
         except BaseException as error:
             report = {"failure": explain(error)}
-        print(json.dumps(report), file=channel, flush=True)
+        watch.cancel()
+        answer(report)
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ml4t.backtest.config import Errors
+from ml4t.backtest.config import Errors, nearest
 from ml4t.backtest.errors import RunFileError
 
 __all__ = ["LIST_KEYS", "RunFile", "read_run_file"]
@@ -20,7 +19,15 @@ SCHEMA = 1
 LIST_KEYS = ("feed", "signal", "table", "actions", "risk", "reporter", "instruments", "account", "continuous")
 
 Table: TypeAlias = Mapping[str, object]
-Tables: TypeAlias = Table | list[Table]
+_TABLES = ("clock", "strategy", "broker", "portfolio", "plugins", "universe", "weights")
+_TYPE_OF: Mapping[str, object] = {
+    **dict.fromkeys(("schema", "seed"), int),
+    **dict.fromkeys(("name", "warmup", "base_currency", "benchmark"), str),
+    **dict.fromkeys(("start", "end"), date | datetime),
+    "capital": float | Mapping[str, float],
+    **dict.fromkeys(_TABLES, Table),
+    **dict.fromkeys(LIST_KEYS, Table | list[Table]),
+}
 
 
 @dataclass(frozen=True)
@@ -37,43 +44,6 @@ class RunFile:
     path: Path | None
     base_dir: Path
     settings: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _TopLevel:
-    """The keys of a run file and their types; what is inside a table is its component's matter."""
-
-    schema: int
-    name: str = ""
-    seed: int = 0
-    start: date | datetime | None = None
-    end: date | datetime | None = None
-    warmup: str | None = None
-    capital: float | Mapping[str, float] | None = None
-    base_currency: str | None = None
-    benchmark: str | None = None
-    clock: Table | None = None
-    feed: Tables | None = None
-    signal: Tables | None = None
-    table: Tables | None = None
-    actions: Tables | None = None
-    strategy: Table | None = None
-    broker: Table | None = None
-    risk: Tables | None = None
-    portfolio: Table | None = None
-    reporter: Tables | None = None
-    plugins: Table | None = None
-    instruments: Tables | None = None
-    universe: Table | None = None
-    account: Tables | None = None
-    continuous: Tables | None = None
-    weights: Table | None = None
-
-    def __post_init__(self) -> None:
-        if self.schema != SCHEMA:
-            raise ValueError(f"schema was {self.schema}, this version reads schema {SCHEMA}")
-        if self.name and not re.fullmatch(r"\w[\w .+-]*", self.name):
-            raise ValueError(f"name was {self.name!r}, expected letters, digits, spaces, and any of _.+-")
 
 
 def read_run_file(path: Path | str, overrides: Sequence[str] = ()) -> RunFile:
@@ -99,12 +69,21 @@ def read_run_file(path: Path | str, overrides: Sequence[str] = ()) -> RunFile:
         except (IndexError, TypeError, ValueError):
             problem = "cannot be applied: expected dotted.key=value, tables of a list counted from 0"
             errors.add(f"--set {override}", problem)
-    known = errors.config(_TopLevel, settings, where="", owner="")
+    for key, value in settings.items():
+        if key not in _TYPE_OF:
+            errors.add(
+                key, f"is not a known key; {nearest(key, _TYPE_OF) or 'see the reference of run files'}"
+            )
+            continue
+        fitted = errors.fit(value, _TYPE_OF[key], key)
+        settings[key] = [fitted] if key in LIST_KEYS and isinstance(fitted, dict) else fitted
+    if settings.get("schema") != SCHEMA:
+        errors.add(
+            "schema", f"was {settings.get('schema')}, expected {SCHEMA}; the first line is: schema = {SCHEMA}"
+        )
+    if not re.fullmatch(r"\w[\w .+-]*", str(settings.get("name") or "run")):
+        errors.add("name", f"was {settings['name']!r}, expected letters, digits, spaces, and any of _.+-")
     errors.raise_if_any()
-    for row in dataclasses.fields(_TopLevel):
-        value = getattr(known, row.name)
-        if row.name in settings:
-            settings[row.name] = [value] if row.name in LIST_KEYS and not isinstance(value, list) else value
     return RunFile(path, path.resolve().parent, settings)
 
 

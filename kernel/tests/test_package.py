@@ -1,0 +1,91 @@
+import ast
+import importlib
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+import ml4t.backtest
+
+
+def run_python(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+
+
+def test_importing_the_package_loads_the_standard_library_only():
+    """Numerical libraries load at first use."""
+    heavy = run_python(
+        "import sys; before = set(sys.modules); import ml4t.backtest\n"
+        "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names))"
+    )
+
+    assert ["ml4t"] == heavy
+
+
+def test_importing_hookspecs_loads_pluggy_only():
+    """A plugin module that keeps to the contract costs next to nothing."""
+    heavy = run_python(
+        "import sys; before = set(sys.modules); import ml4t.backtest.hookspecs\n"
+        "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names))"
+    )
+
+    assert ["ml4t", "pluggy"] == heavy
+
+
+def test_the_stub_and_the_package_offer_the_same_names():
+    """Type checkers and Python see one public surface, from the same modules."""
+    stub = Path(ml4t.backtest.__file__).with_suffix(".pyi")
+    seen = {
+        alias.asname: (node.module or "").removeprefix("ml4t.backtest.")
+        for node in ast.walk(ast.parse(stub.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+    assert ml4t.backtest._HOME == seen
+
+
+@pytest.mark.parametrize("name", sorted(ml4t.backtest.__all__))
+def test_every_public_name_can_be_had(name):
+    """What __all__ promises is there."""
+    assert getattr(ml4t.backtest, name) is not None
+    assert name in dir(ml4t.backtest)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    """So hasattr and from-imports behave as always."""
+    assert not hasattr(ml4t.backtest, "Enigne")
+
+
+def test_the_version_is_that_of_the_distribution():
+    """The number is kept in one place."""
+    assert version("ml4t-backtest-kernel") == ml4t.backtest.__version__
+
+
+def test_the_module_called_with_a_seed_is_an_engine():
+    """The architecture document's spelling works, also after a reload."""
+    from ml4t import backtest
+
+    assert isinstance(ml4t.backtest(seed=42), ml4t.backtest.Engine)
+    assert isinstance(importlib.reload(backtest)(seed=42), ml4t.backtest.Engine)
+
+
+def test_the_kernel_alone_says_how_to_get_plugins_and_the_command():
+    """``python -m ml4t.backtest`` without plugins points to the distributions."""
+    environment = {"ML4T_BACKTEST_PLUGINS": "", "PATH": ""}
+    code = (
+        "import ml4t.backtest.plugins as p; p._installed = lambda: []\n"
+        "import ml4t.backtest.__main__ as m; m.main()"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    ).stdout
+
+    assert (
+        "no plugins are installed; the usual ones: pip install ml4t-backtest\n"
+        "the command ml4t-backtest: pip install ml4t-backtest-cli\n"
+    ) == shown
