@@ -344,6 +344,7 @@ class RunState:
         tags: text of order tags; row 0 is the empty tag.
         now: the instant being processed.
         known_at: the newest ``known_at`` released so far.
+        rules: symbol, or ``*`` for the rest -> its (quantity_step, lot, multiplier).
     """
 
     ORDERS: Final = 0
@@ -369,6 +370,7 @@ class RunState:
         self.tags: list[str] = [""]
         self.now = 0
         self.known_at = 0
+        self.rules: dict[str, tuple[float, float, float]] = {}
 
     @property
     def working(self) -> int:
@@ -385,3 +387,8 @@ class RunState:
         for attribute, (dtype, row) in _NEW_SYMBOL.items():
             fresh = np.array([row] * len(names), dtype)
             setattr(self, attribute, np.concatenate([getattr(self, attribute), fresh]))
+        for name in names if self.rules else ():
+            row = self.instruments[self.symbols.id(name)]
+            rules = self.rules.get(name) or self.rules.get("*")
+            if rules is not None:
+                row["quantity_step"], row["lot"], row["multiplier"] = rules

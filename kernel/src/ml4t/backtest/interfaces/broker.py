@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,6 +57,14 @@ class Broker(ABC):
     def describe(self) -> dict[str, str]:
         """Rules in force for the run's header: name -> phrase."""
         return {}
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what a snapshot must keep besides the tables: plain values and arrays."""
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take back what ``get_state`` returned."""
+        return None
 
     def finish(self) -> None:
         """End of the run, at ``state.now``: working orders end as cancelled with reason ``end-of-run``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from ml4t.backtest.context import Context, Order, SignalBatch
@@ -21,7 +21,13 @@ class Strategy(ABC):  # noqa: B024 - no single callback is mandatory; assembly r
     (before any of its data) and ``after_trading_end`` (after its real close); per instant ``on_fill``,
     ``on_order``, ``on_symbols``, ``on_signal``, then ``on_slice`` once or ``on_event`` per row; ``on_end`` exactly once,
     also after an error. Requests made in a callback are carried out when it returns.
+
+    Attributes:
+        listens_to: Event classes, user-defined ones above all, that ``on_event`` gets from the bus besides
+            the rows of driving feeds and signals.
     """
+
+    listens_to: ClassVar[tuple[type[Event], ...]] = ()
 
     def on_start(self, context: Context) -> None:
         """Set up: ``context.subscribe`` and ``context.schedule`` belong here."""

@@ -1,0 +1,363 @@
+"""From settings to the parts of a run: every component is found, configured and opened here, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+
+from ml4t.backtest.components import ComponentRef
+from ml4t.backtest.config import Errors, nearest
+from ml4t.backtest.core.compiled_cache import prepare_cache
+from ml4t.backtest.core.sessions import DAY_NS, AlwaysOpen, SessionTable
+from ml4t.backtest.core.stamps import parse_duration
+from ml4t.backtest.errors import BacktestError, InputError, RunFileError
+from ml4t.backtest.interfaces import (
+    Broker,
+    ExecutionModels,
+    Portfolio,
+    Reporter,
+    RiskManager,
+    Setup,
+    Source,
+    Strategy,
+    Window,
+)
+from ml4t.backtest.plugins import PluginHost
+from ml4t.backtest.runfile import RunFile
+
+__all__ = ["Instrument", "Parts", "assemble"]
+
+# Sessions are looked up in this stretch unless the run's own dates lie outside of it.
+_FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(2040, 12, 31)
+_LATER = ("table", "actions", "universe", "account", "continuous", "benchmark")
+_MODELS = ("fill", "slippage", "commission", "impact")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instrument:
+    """Rules of trading one symbol.
+
+    Attributes:
+        symbol: The symbol, or ``*`` for every symbol without an entry of its own.
+        lot: Order sizes are truncated to multiples of this; 1 means whole shares.
+        quantity_step: Positions are rounded to this after each fill; 0 turns rounding off.
+        multiplier: Value of one unit at price 1.
+    """
+
+    symbol: str = "*"
+    lot: float = 1.0
+    quantity_step: float = 1e-9
+    multiplier: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that no order could have."""
+        if not (self.lot > 0 and self.multiplier > 0 and self.quantity_step >= 0):
+            raise ValueError("lot and multiplier must be above 0, quantity_step at least 0")
+
+
+@dataclass(kw_only=True)
+class Parts:
+    """The opened components of a run and what was found on the way.
+
+    Attributes:
+        window: Instants (UTC ns) whose rows are read; ``start`` the first with callbacks; ``end`` the last.
+        owners: id of a component -> where it came from, for notes on errors.
+        used: Distribution -> version of everything that takes part.
+    """
+
+    name: str
+    seed: int
+    sources: list[Source]
+    sessions: SessionTable
+    strategy: Strategy
+    strategy_setup: Setup
+    broker: Broker
+    models: ExecutionModels
+    portfolio: Portfolio
+    risk: list[RiskManager]
+    reporters: list[Reporter]
+    capital: dict[str, float]
+    instruments: dict[str, Instrument]
+    start: int
+    end: int
+    header: tuple[str, ...] = ()
+    owners: dict[int, ComponentRef] = field(default_factory=dict)
+    used: dict[str, str] = field(default_factory=dict)
+
+
+def assemble(run: RunFile, host: PluginHost) -> Parts:
+    """Build and open every component that the settings name.
+
+    Raises:
+        InputError: Everything that is wrong with the settings in one report; or what is wrong with the data.
+    """
+    return _Assembly(run, host).parts()
+
+
+class _Assembly:
+    def __init__(self, run: RunFile, host: PluginHost) -> None:
+        self.run, self.host, self.settings = run, host, run.settings
+        self.errors = Errors(run.path)
+        self.owners: dict[int, ComponentRef] = {}
+        self.used: dict[str, str] = {}
+        self.names: dict[str, int] = {}
+
+    def parts(self) -> Parts:
+        settings = self.settings
+        for key in _LATER:
+            if settings.get(key):
+                self.errors.add(key, "is reserved: this version has no component for it; remove it")
+        prepare_cache(self._compiled_modules())
+        capital = self._capital()
+        calendar = self._calendar()
+        sources = [
+            self._build(kind, table, f"{kind}.{place}")
+            for kind in ("feed", "signal")
+            for place, table in enumerate(settings.get(kind) or [])
+        ]
+        strategy, setup = self._strategy()
+        broker_table = dict(self._table("broker", "simulation"))
+        models = self._models(broker_table)
+        broker = self._build("broker", broker_table, "broker")
+        portfolio = self._build("portfolio", self._table("portfolio", "standard"), "portfolio")
+        risk = [self._build("risk", table, f"risk.{i}") for i, table in enumerate(settings.get("risk") or [])]
+        reporters = [
+            self._build("reporter", table, f"reporter.{i}") for i, table in enumerate(settings.get("reporter") or [])
+        ]
+        instruments = self._instruments()
+        if not settings.get("feed"):
+            self.errors.add("feed", "is missing: a run needs at least one [[feed]], or prices= in Python")
+        self.errors.raise_if_any()
+        sessions, window, start, end = self._window(calendar)
+        self._open(sources, window)
+        parts = Parts(
+            name=settings.get("name") or "run",
+            seed=settings.get("seed") or 0,
+            sources=sources,
+            sessions=sessions,
+            strategy=strategy,
+            strategy_setup=setup,
+            broker=broker,
+            models=models,
+            portfolio=portfolio,
+            risk=risk,
+            reporters=reporters,
+            capital=capital,
+            instruments=instruments,
+            start=start,
+            end=end,
+            owners=self.owners,
+            used=dict(sorted(self.used.items())),
+        )
+        _check_prices(parts)
+        parts.header = _header(parts, settings)
+        return parts
+
+    # --- components -----------------------------------------------------------------------------------
+
+    def _table(self, key: str, use: str) -> Any:
+        value = self.settings.get(key)
+        if value is None:
+            return {"use": use}
+        return {"use": use, **value} if isinstance(value, Mapping) else value
+
+    def _build(self, kind: str, value: Any, where: str) -> Any:
+        """Return the component that a table, a name, a class or an instance stands for; None after an error."""
+        if not isinstance(value, Mapping):
+            value = {"use": value}
+        table = dict(value)
+        use = table.pop("use", None)
+        if use is None:
+            self.errors.add(where, f'has no key "use": name the {kind} component to use')
+            return None
+        try:
+            ref = self.host.components.resolve(kind, use, self.run.base_dir)
+            target = ref.load()
+        except InputError as error:
+            for problem in error.problems:
+                self.errors.add(where, problem)
+            return None
+        component = target
+        if isinstance(target, type):
+            component = self._construct(kind, target, table, ref, where)
+        elif table:
+            self.errors.add(where, f"an instance takes no further keys; {', '.join(table)} were given")
+        if component is not None:
+            self.owners[id(component)] = ref
+            if ref.distribution:
+                self.used[ref.distribution] = ref.version
+        return component
+
+    def _construct(self, kind: str, cls: type, table: dict[str, Any], ref: ComponentRef, where: str) -> Any:
+        setup = self._setup(kind, table, ref)
+        config_class = getattr(cls, "Config", None)
+        if config_class is None:
+            try:
+                return cls(**table)
+            except TypeError as error:
+                self.errors.add(where, f"cannot be made: {error}", owner=ref.owner)
+                return None
+        config = self.errors.config(config_class, table, where=where, owner=ref.owner)
+        if config is None:
+            return None
+        try:
+            return cls(config, setup)
+        except BacktestError as error:
+            self.errors.add(where, str(error), owner=ref.owner)
+            return None
+
+    def _setup(self, kind: str, table: dict[str, Any], ref: ComponentRef) -> Setup:
+        name = ref.name.rpartition(":")[2]
+        if kind in ("feed", "signal"):
+            name = str(table.pop("name", name))
+        count = self.names[name] = self.names.get(name, 0) + 1
+        name = name if count == 1 else f"{name}-{count}"
+        return Setup(name=name, seed=self.settings.get("seed") or 0, base_dir=self.run.base_dir)
+
+    def _strategy(self) -> tuple[Strategy, Setup]:
+        value = self.settings.get("strategy")
+        if value is None:
+            self.errors.add("strategy", "is missing: name one, as in [strategy] use = \"signal\"")
+        strategy: Any = None if value is None else self._build("strategy", value, "strategy")
+        if strategy is not None and not isinstance(strategy, Strategy):
+            self.errors.add("strategy", f"{type(strategy).__name__} does not derive from ml4t.backtest.Strategy")
+        elif strategy is not None and not _sees_data(strategy):
+            self.errors.add(
+                "strategy",
+                f"{type(strategy).__name__} has no callback that sees data: write on_slice, on_event or on_signal",
+            )
+        name = type(strategy).__name__
+        return strategy, Setup(name=name, seed=self.settings.get("seed") or 0, base_dir=self.run.base_dir)
+
+    def _models(self, broker: dict[str, Any]) -> ExecutionModels:
+        built: dict[str, Any] = {}
+        for kind in _MODELS:
+            value = broker.pop(kind, {"use": "next-open"} if kind == "fill" else None)
+            built[kind] = None if value is None else self._build(kind, value, f"broker.{kind}")
+        return ExecutionModels(**built)
+
+    def _compiled_modules(self) -> list[str]:
+        """Return modules of components that may contribute compiled functions."""
+        names = []
+        for ref in self.host.components:
+            if ref.kind in ("broker", "portfolio", "risk", *_MODELS):
+                names.append(ref.path.partition(":")[0])
+        return names
+
+    def _calendar(self) -> Any:
+        table = self.settings.get("clock") or {}
+        unknown = [key for key in table if key != "calendar"]
+        for key in unknown:
+            self.errors.add(f"clock.{key}", f"is not a known key; {nearest(key, ['calendar']) or 'known is calendar'}")
+        value = table.get("calendar", "24/7")
+        if value == "24/7":
+            return AlwaysOpen()
+        if isinstance(value, str):
+            known = self.host.components.names("calendar")
+            value = {"use": value} if value in known else {"use": "market", "name": value}
+        return self._build("calendar", value, "clock.calendar")
+
+    # --- values ---------------------------------------------------------------------------------------
+
+    def _capital(self) -> dict[str, float]:
+        value = self.settings.get("capital")
+        value = 100_000.0 if value is None else value
+        capital = {"USD": float(value)} if not isinstance(value, Mapping) else {k: float(v) for k, v in value.items()}
+        if len(capital) != 1:
+            self.errors.add("capital", f"names {len(capital)} currencies; this version keeps accounts in one")
+        if not all(np.isfinite(amount) and amount > 0 for amount in capital.values()):
+            self.errors.add("capital", f"was {value!r}, expected an amount above 0")
+        return capital
+
+    def _instruments(self) -> dict[str, Instrument]:
+        out = {}
+        for place, table in enumerate(self.settings.get("instruments") or []):
+            row = self.errors.config(Instrument, table, where=f"instruments.{place}", owner="")
+            if row is not None and row.symbol in out:
+                self.errors.add(f"instruments.{place}", f"gives symbol {row.symbol!r} a second time")
+            if row is not None:
+                out[row.symbol] = row
+        return out
+
+    def _window(self, calendar: Any) -> tuple[SessionTable, Window, int, int]:
+        start, end, warmup = (self.settings.get(key) for key in ("start", "end", "warmup"))
+        first, last = _day(start, _FIRST_DAY), _day(end, _LAST_DAY)
+        rows = calendar.sessions(min(first, _FIRST_DAY), max(last, _LAST_DAY))
+        sessions = SessionTable(rows, timezone=calendar.timezone, name=calendar.name)
+        begin = 0 if start is None else _instant(start, sessions, last=False)
+        finish = np.iinfo(np.int64).max if end is None else _instant(end, sessions, last=True)
+        if begin >= finish:
+            raise RunFileError(f"{self.run.path or 'settings'}: start {start} is not before end {end}")
+        earliest = begin - (parse_duration(warmup) if warmup else 0)
+        window = Window(first=None if start is None else earliest, last=None if end is None else int(finish))
+        return sessions, window, begin, int(finish)
+
+    def _open(self, sources: list[Source], window: Window) -> None:
+        problems: list[str] = []
+        for source in sources:
+            try:
+                source.open(window)
+            except InputError as error:
+                problems += error.problems
+        if problems:
+            for source in sources:
+                source.close()
+            raise InputError(*problems)
+
+
+def _sees_data(strategy: Strategy) -> bool:
+    names = ("on_slice", "on_event", "on_signal", "before_trading_start", "after_trading_end", "on_start")
+    return any(getattr(type(strategy), name) is not getattr(Strategy, name) for name in names)
+
+
+def _day(value: date | datetime | None, default: date) -> date:
+    return default if value is None else value.date() if isinstance(value, datetime) else value
+
+
+def _instant(value: date | datetime, sessions: SessionTable, *, last: bool) -> int:
+    """Return the open of the first session on or after a day, or the close of the last on or before it."""
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise RunFileError(f"{value.isoformat()} has no time zone: write a date, or add an offset")
+        return int(value.timestamp()) * 1_000_000_000 + value.microsecond * 1000
+    days = value.toordinal() - date(1970, 1, 1).toordinal()
+    if last:
+        row = int(np.searchsorted(sessions.label, days, side="right")) - 1
+        return int(sessions.close[row]) if row >= 0 else 0
+    row = int(np.searchsorted(sessions.label, days))
+    return int(sessions.open[row]) if row < len(sessions) else days * DAY_NS
+
+
+def _check_prices(parts: Parts) -> None:
+    mode = parts.models.fill.mode
+    for source in parts.sources:
+        spec = source.spec
+        column = "open" if mode == "next-open" else "close"
+        if spec.kind == "bar" and spec.drives and column not in spec.fields:
+            other = "next-close" if column == "open" else "next-open"
+            raise InputError(
+                f"{spec.origin}: feed {spec.name!r} has no column {column!r}, which orders fill at with fill {mode!r}: "
+                f'name it in [feed.columns], or use broker.fill = {{ use = "{other}" }}'
+            )
+
+
+def _header(parts: Parts, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the lines that every run begins with: what is assumed, in words."""
+    lines = [f"run {parts.name}, seed {parts.seed}, calendar {parts.sessions.name}"]
+    lines.append(f"from {settings.get('start') or 'the first row'} to {settings.get('end') or 'the last row'}")
+    lines[-1] += f", warm-up {settings['warmup']}" if settings.get("warmup") else ""
+    lines.append("capital " + ", ".join(f"{amount:,.2f} {currency}" for currency, amount in parts.capital.items()))
+    for source in parts.sources:
+        spec = source.spec
+        basis = f", {spec.prices} prices" if spec.prices else ""
+        lines.append(f"{spec.kind} source {spec.name}: {spec.origin}, stamps are {spec.rule.convention}{basis}")
+    models = parts.models
+    lines.append(f"fills: {models.fill.describe()}")
+    costs = [f"{kind} {model.describe()}" for kind in _MODELS[1:] if (model := getattr(models, kind)) is not None]
+    lines.append("costs: " + (", ".join(costs) or "none"))
+    lines += [f"{name}: {phrase}" for name, phrase in parts.broker.describe().items()]
+    return tuple(lines)

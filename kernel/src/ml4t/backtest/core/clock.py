@@ -1,0 +1,408 @@
+"""The clock: merges columnar sources into instants, and is the only one that moves time.
+
+Sources are pulled batch by batch; a row is held back until every source has shown a later one, so that the
+order of release depends on stamps alone, never on batch sizes. Merging is NumPy over columns: instants are
+the distinct ``known_at`` of all sources plus session opens and closes; each source keeps its own columns,
+with one range of rows per instant.
+
+Total order of rows: instant; source order in the run file; symbol name for bars, signals and tables, source
+row order for quotes and trades.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ml4t.backtest.core.sessions import SessionTable
+from ml4t.backtest.core.stamps import derive
+from ml4t.backtest.errors import DataError, RunError
+from ml4t.backtest.interfaces.feed import Source, SourceSpec
+
+__all__ = ["Chunk", "Clock", "Rows", "SourceRows", "TimeSource"]
+
+Ints = NDArray[np.int64]
+_FOREVER = np.iinfo(np.int64).max
+_OHLCV = ("open", "high", "low", "close", "volume")
+
+
+class TimeSource(Protocol):
+    """Where paper and live clocks take their time from; tests bring a fake one."""
+
+    def now(self) -> int:
+        """Return the current instant, UTC ns."""
+
+    def wait_until(self, instant: int) -> None:
+        """Return once ``now()`` has reached ``instant`` (or earlier, to poll again)."""
+
+
+@dataclass(slots=True)
+class Rows:
+    """Columns of one source, in the order of release.
+
+    Attributes:
+        spec: The source's description.
+        known_at, event_time, bar_start: int64 (n,), UTC ns; ``known_at`` never decreases.
+        symbol: int32 (n,), symbol ids of the run.
+        values: float64 (n_fields, n), C-contiguous; row f is ``spec.fields[f]``; unknown is NaN.
+        ohlcv: int64 (5,), row of ``values`` for open, high, low, close, volume, -1 where there is none.
+    """
+
+    spec: SourceSpec
+    known_at: Ints
+    event_time: Ints
+    bar_start: Ints
+    symbol: NDArray[np.int32]
+    values: NDArray[np.float64]
+    ohlcv: Ints
+
+    def __len__(self) -> int:
+        return len(self.known_at)
+
+    def slice(self, start: int, stop: int) -> Rows:
+        """Return the rows ``start:stop`` as views."""
+        times = (column[start:stop] for column in (self.known_at, self.event_time, self.bar_start))
+        return Rows(self.spec, *times, self.symbol[start:stop], self.values[:, start:stop], self.ohlcv)
+
+
+@dataclass(slots=True)
+class SourceRows:
+    """One source's part of a chunk: instant k releases ``rows`` from ``bounds[k]`` up to ``bounds[k + 1]``."""
+
+    rows: Rows
+    bounds: list[int]
+
+
+@dataclass(slots=True)
+class Chunk:
+    """A run of instants whose rows are all at hand.
+
+    Attributes:
+        instants: Strictly increasing UTC ns.
+        sources: One entry per source, in run-file order.
+        opens, closes: Instant index -> row of the session table that opens or closes there.
+        new_symbols: Instant index -> names that its rows mention for the first time.
+    """
+
+    instants: list[int]
+    sources: list[SourceRows]
+    opens: dict[int, int] = field(default_factory=dict)
+    closes: dict[int, int] = field(default_factory=dict)
+    new_symbols: dict[int, list[str]] = field(default_factory=dict)
+
+
+class Clock:
+    """Owns time in backtest, paper and live mode.
+
+    Args:
+        sources: Opened sources in run-file order.
+        sessions: Sessions of the run's calendar.
+        last: Rows known after this instant are not released.
+        mode: ``backtest`` moves from instant to instant; ``paper`` and ``live`` wait for ``time_source``.
+        time_source: Required unless backtest.
+        late: What happens to a row older than the present: ``refuse`` (the input is not in order) or
+            ``restamp`` to the present and count.
+        chunk_rows: About how many rows of one source are merged at a time.
+
+    Attributes:
+        now: The instant reached; nobody but the clock's owner moves it.
+        late_rows: Rows restamped so far, per source name.
+        wants_opens: Whether session opens are instants of their own.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        sessions: SessionTable,
+        *,
+        last: int = _FOREVER,
+        mode: Literal["backtest", "paper", "live"] = "backtest",
+        time_source: TimeSource | None = None,
+        late: Literal["refuse", "restamp"] = "refuse",
+        chunk_rows: int = 1 << 16,
+    ) -> None:
+        if mode != "backtest" and time_source is None:
+            raise RunError(f"clock in mode {mode} needs a time source")
+        self.now = 0
+        self.late_rows: dict[str, int] = {}
+        self.wants_opens = True
+        self.sessions = sessions
+        self._last = last
+        self._time_source = time_source
+        self._late = late
+        self._names: dict[str, int] = {}
+        self._public: NDArray[np.int32] = np.zeros(0, np.int32)
+        self._next_id = 0
+        self._cut = 0
+        self._session = -1
+        self._chunk_rows = chunk_rows
+        self._queues = [_Queue(source, self) for source in sources]
+        self._timers: list[tuple[int, int, Callable[[], None]]] = []
+        self._sequence = 0
+
+    def move(self, instant: int) -> None:
+        """Set the present; refuses to go back."""
+        if instant < self.now:
+            raise RunError(f"clock cannot go back from {self.now} to {instant}")
+        self.now = instant
+
+    def at(self, instant: int, callback: Callable[[], None]) -> None:
+        """Queue a dynamic event; ties are served in the order in which they were queued."""
+        self._sequence += 1
+        heapq.heappush(self._timers, (max(instant, self.now), self._sequence, callback))
+
+    @property
+    def next_timer(self) -> int:
+        """Instant of the earliest dynamic event; the end of time when there is none."""
+        return self._timers[0][0] if self._timers else _FOREVER
+
+    def due(self) -> list[Callable[[], None]]:
+        """Take the dynamic events of the present, in order."""
+        out = []
+        while self._timers and self._timers[0][0] <= self.now:
+            out.append(heapq.heappop(self._timers)[2])
+        return out
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield the run's instants, chunk after chunk, until every source is drained."""
+        while self._queues:
+            cut = self._next_cut()
+            parts = [queue.take(cut) for queue in self._queues]
+            final = all(queue.exhausted for queue in self._queues)
+            chunk = self._merge(parts, cut, final)
+            self._cut = max(self._cut, min(cut, self._last))
+            if chunk.instants:
+                yield chunk
+            if final or cut > self._last:
+                return
+
+    def _next_cut(self) -> int:
+        """Return the instant before which every row of every source is at hand."""
+        while True:
+            for queue in self._queues:
+                if queue.watermark <= self._cut:
+                    queue.pull()
+            cut = min((queue.watermark for queue in self._queues), default=_FOREVER)
+            cut = min(cut, *(queue.limit(self._chunk_rows) for queue in self._queues))
+            if self._time_source is not None:
+                cut = min(cut, self._time_source.now() + 1)
+                if cut <= self._next_due():
+                    self._time_source.wait_until(self._next_due())
+                    continue
+            if cut > self._cut:
+                return cut
+            for queue in self._queues:
+                if queue.watermark <= cut:
+                    queue.pull()
+
+    def _next_due(self) -> int:
+        """Return the earliest instant that is known to come: a row at hand, or a session's open or close."""
+        table = self.sessions
+        due = [queue.first for queue in self._queues]
+        for column in (table.open, table.close):
+            place = int(np.searchsorted(column, self._cut))
+            due += [int(column[place])] if place < len(column) and self._session >= 0 else []
+        return min(due)
+
+    def _merge(self, parts: list[Rows], cut: int, final: bool) -> Chunk:
+        known = [part.known_at for part in parts]
+        opens, closes = self._session_events(known, cut, final)
+        table = self.sessions
+        stamps = [*known, table.open[opens] if self.wants_opens else known[0][:0], table.close[closes]]
+        instants = np.unique(np.concatenate(stamps))
+        chunk = Chunk(instants.tolist(), [])
+        if self.wants_opens:
+            where = np.searchsorted(instants, table.open[opens])
+            chunk.opens = dict(zip(where.tolist(), opens.tolist(), strict=True))
+        where = np.searchsorted(instants, table.close[closes])
+        chunk.closes = dict(zip(where.tolist(), closes.tolist(), strict=True))
+        bounds = [np.searchsorted(stamp, instants, side="right") for stamp in known]
+        self._name_symbols(parts, bounds, chunk)
+        for part, stops in zip(parts, bounds, strict=True):
+            part.symbol = self._public[part.symbol]
+            chunk.sources.append(SourceRows(part, [0, *stops.tolist()]))
+        return chunk
+
+    def _session_events(self, known: list[Ints], cut: int, final: bool) -> tuple[Ints, Ints]:
+        """Return rows of the sessions that open, and that close, in this chunk."""
+        table = self.sessions
+        some = [stamps for stamps in known if len(stamps)]
+        if self._session < 0:
+            if not some:
+                return np.zeros(0, np.int64), np.zeros(0, np.int64)
+            first = min(int(stamps[0]) for stamps in some)
+            self._session = int(np.searchsorted(table.close, first))
+        end = min(cut, self._last + 1) if self._last < _FOREVER else cut
+        newest = max((int(stamps[-1]) for stamps in some), default=self._cut)
+        start = self._session
+        if final or cut == _FOREVER:
+            stop_open = stop_close = int(np.searchsorted(table.open, newest))
+        else:
+            stop_open = int(np.searchsorted(table.open, end))
+            stop_close = int(np.searchsorted(table.close, end))
+        opens = np.arange(max(start, int(np.searchsorted(table.open, self._cut))), stop_open)
+        closes = np.arange(max(start, int(np.searchsorted(table.close, self._cut))), stop_close)
+        return opens[table.open[opens] <= self._last], closes[table.close[closes] <= self._last]
+
+    def _name_symbols(self, parts: list[Rows], bounds: list[Ints], chunk: Chunk) -> None:
+        """Give ids to symbols that this chunk names first, in the order of release."""
+        first_seen: list[tuple[int, int, int, int]] = []
+        for order, (part, stops) in enumerate(zip(parts, bounds, strict=True)):
+            fresh = np.flatnonzero(self._public[part.symbol] < 0)
+            codes, where = np.unique(part.symbol[fresh], return_index=True)
+            rows = fresh[where]
+            instants = np.searchsorted(stops, rows, side="right")
+            first_seen += zip(instants.tolist(), [order] * len(rows), rows.tolist(), codes.tolist(), strict=True)
+        names = list(self._names) if first_seen else []
+        for instant, _, _, code in sorted(first_seen):
+            if self._public[code] < 0:
+                self._public[code] = self._next_id
+                self._next_id += 1
+                chunk.new_symbols.setdefault(instant, []).append(names[code])
+
+    def _encode(self, symbols: pl.Series) -> NDArray[np.int32]:
+        """Return private codes of symbol names; they say nothing about ids until rows are released."""
+        names = symbols.unique().cast(pl.String).sort()
+        fresh = [name for name in names if name not in self._names]
+        for name in fresh:
+            self._names[name] = len(self._names)
+        if fresh:
+            self._public = np.concatenate([self._public, np.full(len(fresh), -1, np.int32)])
+        codes = np.array([self._names[name] for name in names], np.int32)
+        local = symbols.cast(pl.Enum(names)).to_physical().to_numpy()
+        return codes[local]
+
+    def _ranks(self) -> NDArray[np.int64]:
+        """Return, per private code, the place of its name in alphabetical order."""
+        ranks = np.empty(len(self._names), np.int64)
+        ranks[np.argsort(np.array(list(self._names)), kind="stable")] = np.arange(len(self._names))
+        return ranks
+
+
+class _Queue:
+    """Rows of one source that are read but not yet released."""
+
+    def __init__(self, source: Source, clock: Clock) -> None:
+        self.spec = source.spec
+        self.drained = False
+        self._silent_until = 0
+        self._clock = clock
+        self._batches = iter(source.batches())
+        fields = list(self.spec.fields)
+        self._ohlcv = np.array([fields.index(name) if name in fields else -1 for name in _OHLCV], np.int64)
+        self._rows = self._empty()
+
+    @property
+    def watermark(self) -> int:
+        """Rows known before this instant are all at hand."""
+        if self.drained:
+            return _FOREVER
+        return max(int(self._rows.known_at[-1]) if len(self._rows) else self._clock._cut, self._silent_until)
+
+    @property
+    def first(self) -> int:
+        """Instant of the oldest row at hand; the end of time when there is none."""
+        return int(self._rows.known_at[0]) if len(self._rows) else _FOREVER
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every row was read and released."""
+        return self.drained and not len(self._rows)
+
+    def limit(self, rows: int) -> int:
+        """Return an instant that keeps a chunk near ``rows`` rows."""
+        known = self._rows.known_at
+        return _FOREVER if len(known) <= rows else max(int(known[rows]), self._clock._cut + 1)
+
+    def pull(self) -> None:
+        """Read one more batch behind the rows at hand."""
+        if self.drained:
+            return
+        try:
+            batch = next(self._batches)
+        except StopIteration:
+            self.drained = True
+            return
+        frame = batch if isinstance(batch, pl.DataFrame) else pl.DataFrame(batch)
+        if len(frame):
+            fresh = self._ingest(frame)
+            self._rows = _join(self._rows, fresh) if len(self._rows) else fresh
+            self._sort()
+        elif self._clock._time_source is not None:
+            self._silent_until = self._clock._time_source.now() + 1
+
+    def take(self, cut: int) -> Rows:
+        """Remove and return the rows known before ``cut`` (and not after the run's end)."""
+        limit = min(cut, self._clock._last + 1) if self._clock._last < _FOREVER else cut
+        stop = int(np.searchsorted(self._rows.known_at, limit))
+        out = self._rows.slice(0, stop)
+        self._rows = self._rows.slice(stop, len(self._rows))
+        if self._clock._last < _FOREVER and len(self._rows) and self._rows.known_at[0] > self._clock._last:
+            self._rows, self.drained = self._empty(), True
+        return out
+
+    def _ingest(self, frame: pl.DataFrame) -> Rows:
+        bar_start, event_time, known_at = derive(self.spec.rule, frame, self._clock.sessions)
+        late = known_at < self._clock._cut
+        if late.any():
+            self._take_late(frame, late)
+            known_at = np.maximum(known_at, self._clock._cut)
+        values = np.empty((len(self.spec.fields), len(frame)))
+        for row, name in enumerate(self.spec.fields):
+            column = frame.get_column(name)
+            values[row] = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
+        symbol = self._clock._encode(frame.get_column("symbol"))
+        return Rows(self.spec, known_at, event_time, bar_start, symbol, values, self._ohlcv)
+
+    def _take_late(self, frame: pl.DataFrame, late: NDArray[np.bool_]) -> None:
+        if self._clock._late == "refuse":
+            row = frame.row(int(np.flatnonzero(late)[0]), named=True)
+            raise DataError(
+                f"{self.spec.origin}: source {self.spec.name!r} goes back in time at {row}: "
+                "sort it by time, or add `sort = true`"
+            )
+        counts = self._clock.late_rows
+        counts[self.spec.name] = counts.get(self.spec.name, 0) + int(late.sum())
+
+    def _sort(self) -> None:
+        """Put rows into the order of release; most sources are in it already."""
+        rows = self._rows
+        later = np.diff(rows.known_at)
+        if self.spec.kind in ("quote", "trade"):
+            if not (later < 0).any():
+                return
+            order = np.argsort(rows.known_at, kind="stable")
+        else:
+            rank = self._clock._ranks()[rows.symbol]
+            if ((later > 0) | ((later == 0) & (np.diff(rank) >= 0))).all():
+                return
+            order = np.lexsort((rank, rows.known_at))
+        self._rows = Rows(
+            self.spec,
+            rows.known_at[order],
+            rows.event_time[order],
+            rows.bar_start[order],
+            rows.symbol[order],
+            np.ascontiguousarray(rows.values[:, order]),
+            self._ohlcv,
+        )
+
+    def _empty(self) -> Rows:
+        none = np.zeros(0, np.int64)
+        values = np.zeros((len(self.spec.fields), 0))
+        return Rows(self.spec, none, none, none, np.zeros(0, np.int32), values, self._ohlcv)
+
+
+def _join(first: Rows, second: Rows) -> Rows:
+    """Return the rows of both, one after the other."""
+    pairs = [
+        np.concatenate([getattr(first, name), getattr(second, name)], axis=-1)
+        for name in ("known_at", "event_time", "bar_start", "symbol", "values")
+    ]
+    return Rows(first.spec, *pairs, first.ohlcv)

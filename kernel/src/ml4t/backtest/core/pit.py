@@ -1,0 +1,374 @@
+"""The point-in-time enforcer: the only door from data to strategies.
+
+Released rows are copied, instant by instant, into blocks that hold nothing else. When a block is full a new
+one is allocated and the tail that may still be asked for is copied; a block is never overwritten, so a
+window that a strategy keeps never changes. Nothing handed out is, or slices, a feed's own buffer.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ml4t.backtest.core.clock import Rows
+from ml4t.backtest.core.event import MarketEvent
+from ml4t.backtest.errors import LookAheadError
+from ml4t.backtest.interfaces.feed import SourceSpec
+from ml4t.backtest.state import RunState
+
+__all__ = ["Market", "Released", "Slice"]
+
+Floats = NDArray[np.float64]
+_SMALLEST_BLOCK = 4096
+
+
+class Released:
+    """Rows of one source that have been released, as columns; append-only.
+
+    Args:
+        spec: The source's description.
+        state: The run's columns; marks are written there for price feeds.
+
+    Attributes:
+        count: Rows in the current block.
+        depth: Instants that may be asked for.
+        pending: Events already delivered whose rows are still to be copied (see ``release_events``).
+        pending_full: Whether each of their instants holds exactly the symbols 0, 1, 2 … in order.
+        rows_released: Rows released since the run began.
+    """
+
+    def __init__(self, spec: SourceSpec, state: RunState) -> None:
+        self.spec = spec
+        self.count = 0
+        self.pending: list[MarketEvent] = []
+        self.pending_full = False
+        self.rows_released = 0
+        self._state = state
+        self.depth = 1
+        self._starts: list[int] = []
+        self._full_run = 0
+        self._width = 0
+        self._folded = 0
+        self._values: Floats = np.empty((len(spec.fields), _SMALLEST_BLOCK))
+        self._symbol = np.empty(_SMALLEST_BLOCK, np.int32)
+        self._times = np.empty((2, _SMALLEST_BLOCK), np.int64)
+        self._dense: dict[str, Floats] = {}
+        self._latest: dict[str, Floats] = {}
+
+    @property
+    def newest(self) -> int:
+        """``known_at`` of the newest released row, 0 before the first."""
+        if self.pending:
+            return self.pending[-1].timestamp
+        return int(self._times[1, self.count - 1]) if self.count else 0
+
+    def keep(self, bars: int) -> None:
+        """Declare that the last ``bars`` instants may be asked for."""
+        self.depth = max(self.depth, bars)
+
+    def release(self, rows: Rows, start: int, stop: int, full: bool) -> None:
+        """Copy the rows ``start:stop`` of one instant in.
+
+        Args:
+            rows: The source's columns.
+            start, stop: The instant's rows.
+            full: Whether they are exactly the symbols 0, 1, 2 … in order.
+        """
+        if self.pending:
+            self._sync()
+        first, size = self.count, stop - start
+        end = first + size
+        if end > self._symbol.size:
+            self._roll(size)
+            first, end = self.count, self.count + size
+        self._values[:, first:end] = rows.values[:, start:stop]
+        self._symbol[first:end] = rows.symbol[start:stop]
+        self._times[0, first:end] = rows.event_time[start:stop]
+        self._times[1, first:end] = rows.known_at[start:stop]
+        self._close_slice(first, end, full)
+
+    def catch_up(self, rows: Rows, starts: Sequence[int], stop: int) -> None:
+        """Copy in bulk the rows whose events were delivered but never asked for as columns.
+
+        Args:
+            rows: The source's columns.
+            starts: First rows of the instants delivered, ascending.
+            stop: End of the last instant delivered.
+        """
+        start = stop - len(self.pending)
+        self.pending = []
+        if start == stop:
+            return
+        starts = starts[bisect_left(starts, start) :]
+        if self.count + stop - start > self._symbol.size:
+            self._roll(stop - start)
+        first, end = self.count, self.count + stop - start
+        self._values[:, first:end] = rows.values[:, start:stop]
+        self._symbol[first:end] = rows.symbol[start:stop]
+        self._times[0, first:end] = rows.event_time[start:stop]
+        self._times[1, first:end] = rows.known_at[start:stop]
+        shift = first - start
+        for place, after in zip(starts, [*starts[1:], stop], strict=True):
+            self._close_slice(place + shift, after + shift, self.pending_full)
+
+    def _close_slice(self, first: int, end: int, full: bool) -> None:
+        if full and end - first == self._width:
+            self._full_run += 1
+        else:
+            self._full_run, self._width = int(full), end - first
+        self._starts.append(first)
+        self.count = end
+        self.rows_released += end - first
+        if self._dense:
+            self._dense = {}
+
+    def _sync(self) -> None:
+        """Copy the rows of delivered events from the events themselves, which hold nothing of the future."""
+        events, self.pending = self.pending, []
+        if self.count + len(events) > self._symbol.size:
+            self._roll(len(events))
+        ids, fields = self._state.symbols.id, self.spec.fields
+        first = self.count
+        end = first + len(events)
+        self._values[:, first:end] = [[getattr(event, name) for event in events] for name in fields]
+        self._symbol[first:end] = [ids(event.symbol) for event in events]
+        self._times[0, first:end] = [event.event_time for event in events]
+        self._times[1, first:end] = [event.timestamp for event in events]
+        for place in range(first + 1, end):
+            if self._times[1, place] != self._times[1, place - 1]:
+                self._close_slice(first, place, self.pending_full)
+                first = place
+        self._close_slice(first, end, self.pending_full)
+
+    def _roll(self, room: int) -> None:
+        """Start a new block with the tail that may still be asked for."""
+        self.fold()
+        kept = self._starts[-self.depth :]
+        start = kept[0] if kept else self.count
+        tail = slice(start, self.count)
+        size = max(_SMALLEST_BLOCK, 4 * (self.count - start) + room, min(2 * self._symbol.size, 1 << 18))
+        values, symbol, times = self._values[:, tail], self._symbol[tail], self._times[:, tail]
+        self._values = np.empty((len(values), size))
+        self._symbol = np.empty(size, np.int32)
+        self._times = np.empty((2, size), np.int64)
+        self.count -= start
+        self._values[:, : self.count] = values
+        self._symbol[: self.count] = symbol
+        self._times[:, : self.count] = times
+        self._starts = [place - start for place in kept]
+        self._folded = self.count
+
+    def fold(self) -> None:
+        """Bring per-symbol values up to date: marks for price feeds, latest values for sources with validity."""
+        if self.pending:
+            self._sync()
+        start, stop = self._folded, self.count
+        if start == stop:
+            return
+        self._folded = stop
+        ids, times = self._symbol[start:stop], self._times[:, start:stop]
+        if self.spec.kind in ("bar", "quote", "trade"):
+            price = self._price(start, stop)
+            known = np.isfinite(price)
+            if not known.all():
+                ids, price, times = ids[known], price[known], times[:, known]
+            self._state.instruments["mark"][ids] = price
+            self._state.instruments["mark_time"][ids] = times[0]
+        elif self.spec.valid_for is not None:
+            self._grow_latest()
+            for row, name in enumerate((*self.spec.fields, "known_at")):
+                values = self._values[row, start:stop] if row < len(self._values) else times[1]
+                self._latest[name][ids] = values
+
+    def _price(self, start: int, stop: int) -> Floats:
+        fields = self.spec.fields
+        if self.spec.kind == "quote":
+            bid, ask = (self._values[fields.index(side), start:stop] for side in ("bid", "ask"))
+            return np.asarray((bid + ask) * 0.5)
+        return self._values[fields.index("close" if self.spec.kind == "bar" else "price"), start:stop]
+
+    def _grow_latest(self) -> None:
+        width = len(self._state.symbols)
+        for name in (*self.spec.fields, "known_at"):
+            old = self._latest.get(name, np.zeros(0))
+            fresh = np.full(width, np.nan if name != "known_at" else 0.0)
+            fresh[: len(old)] = old
+            self._latest[name] = fresh
+
+    def dense(self, field: str) -> Floats:
+        """Return the newest instant's values of a field over the released symbols, float64 (n,), NaN if none.
+
+        For a source with ``valid_for``: each symbol's newest value that is still valid.
+        """
+        if self.pending:
+            self._sync()
+        out = self._dense.get(field)
+        if out is None or len(out) != len(self._state.symbols):
+            out = self._dense[field] = self._make_dense(field)
+        return out
+
+    def _make_dense(self, field: str) -> Floats:
+        width = len(self._state.symbols)
+        row = self.spec.fields.index(field)
+        if self.spec.valid_for is not None:
+            self.fold()
+            self._grow_latest()
+            age = self._state.now - self._latest["known_at"]
+            out = np.where(age <= self.spec.valid_for, self._latest[field], np.nan)
+        elif not self._starts:
+            out = np.full(width, np.nan)
+        elif self._full_run and self._width == width:
+            out = self._values[row, self._starts[-1] : self.count]
+        else:
+            out = np.full(width, np.nan)
+            place = slice(self._starts[-1], self.count)
+            out[self._symbol[place]] = self._values[row, place]
+        return _read_only(out)
+
+    def updated(self) -> NDArray[np.bool_]:
+        """Return which symbols the newest instant has a row for, bool (n,)."""
+        out = np.zeros(len(self._state.symbols), np.bool_)
+        out[self.symbol_ids()] = True
+        return out
+
+    def symbol_ids(self) -> NDArray[np.int32]:
+        """Return the symbols of the newest instant's rows, int32, in the order of release."""
+        if self.pending:
+            self._sync()
+        return _read_only(self._symbol[self._starts[-1] if self._starts else 0 : self.count])
+
+    def column(self, field: str) -> Floats:
+        """Return a field of the newest instant's rows, float64, in the order of ``symbol_ids``."""
+        if self.pending:
+            self._sync()
+        return _read_only(self._values[self._row(field), self._starts[-1] if self._starts else 0 : self.count])
+
+    def times(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return (event_time, known_at) of the newest instant's rows."""
+        if self.pending:
+            self._sync()
+        place = slice(self._starts[-1] if self._starts else 0, self.count)
+        return _read_only(self._times[0, place]), _read_only(self._times[1, place])
+
+    def history(self, field: str, bars: int) -> Floats:
+        """Return the last ``bars`` instants of a field, float64 (bars, n), oldest first, NaN where no row.
+
+        Raises:
+            LookAheadError: When more was asked for than ``subscribe`` declared.
+        """
+        if bars > self.depth:
+            raise LookAheadError(
+                f"history of {bars} bars of {self.spec.name!r} was asked for, {self.depth} declared: "
+                f"call context.subscribe({self.spec.name!r}, history={bars}) in on_start"
+            )
+        if self.pending:
+            self._sync()
+        row, width = self._row(field), len(self._state.symbols)
+        have = min(bars, len(self._starts))
+        start = self._starts[-have] if have else self.count
+        if have == bars and self._full_run >= bars and self._width == width:
+            return _read_only(self._values[row, start : self.count].reshape(bars, width))
+        out = np.full((bars, width), np.nan)
+        if have:
+            lengths = np.diff([*self._starts[-have:], self.count])
+            out[np.repeat(np.arange(bars - have, bars), lengths), self._symbol[start : self.count]] = self._values[
+                row, start : self.count
+            ]
+        return _read_only(out)
+
+    def window(self, fields: Sequence[str], since: int, until: int) -> pl.DataFrame:
+        """Return the kept rows with ``since <= event_time <= until`` as a frame of its own memory."""
+        if self.pending:
+            self._sync()
+        start = self._starts[max(0, len(self._starts) - self.depth)] if self._starts else 0
+        place = np.arange(start, self.count)
+        place = place[(self._times[0, place] >= since) & (self._times[0, place] <= until)]
+        names = np.array(self._state.symbols.names, dtype=object)
+        return pl.DataFrame(
+            {
+                "symbol": pl.Series(names[self._symbol[place]].tolist(), dtype=pl.String),
+                "event_time": pl.Series(self._times[0, place]).cast(pl.Datetime("ns", "UTC")),
+                "known_at": pl.Series(self._times[1, place]).cast(pl.Datetime("ns", "UTC")),
+                **{name: self._values[self._row(name), place] for name in fields},
+            }
+        )
+
+    def _row(self, field: str) -> int:
+        if field not in self.spec.fields:
+            raise LookAheadError(
+                f"source {self.spec.name!r} has no field {field!r}; it has {', '.join(self.spec.fields)}"
+            )
+        return self.spec.fields.index(field)
+
+
+class Slice:
+    """Compact columns of one feed at one instant."""
+
+    __slots__ = ("_columns", "symbol_ids")
+
+    def __init__(self, released: Released) -> None:
+        self.symbol_ids = released.symbol_ids()
+        self._columns = {name: released.column(name) for name in released.spec.fields}
+
+    def __getattr__(self, name: str) -> Floats:
+        try:
+            return self._columns[name]
+        except KeyError:
+            raise AttributeError(f"no field {name!r}; there are {', '.join(self._columns)}") from None
+
+
+class Market:
+    """The rows of driving feeds that became known at one instant; what ``on_slice`` is given.
+
+    Fields of the first feed that has rows are attributes: ``market.close`` is float64 (n,), one per released
+    symbol, NaN where the instant has no row; read-only.
+
+    Attributes:
+        timestamp: The instant, UTC ns.
+    """
+
+    __slots__ = ("_feeds", "timestamp")
+
+    def __init__(self, timestamp: int, feeds: tuple[Released, ...]) -> None:
+        self.timestamp = timestamp
+        self._feeds = feeds
+
+    @property
+    def updated(self) -> NDArray[np.bool_]:
+        """Which symbols have a row in this instant, bool (n,)."""
+        self._check()
+        return self._feeds[0].updated()
+
+    def feed(self, name: str) -> Slice:
+        """Return the compact columns of a feed that has rows in this instant; KeyError when it has none."""
+        self._check()
+        for released in self._feeds:
+            if released.spec.name == name:
+                return Slice(released)
+        raise KeyError(f"feed {name!r} has no rows at this instant")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        self._check()
+        if name not in self._feeds[0].spec.fields:
+            have = ", ".join(self._feeds[0].spec.fields)
+            raise AttributeError(f"feed {self._feeds[0].spec.name!r} has no field {name!r}; it has {have}")
+        return self._feeds[0].dense(name)
+
+    def _check(self) -> None:
+        if self._feeds[0]._state.now != self.timestamp:
+            raise LookAheadError(
+                "this slice is over: take the arrays you need while its callback runs; arrays stay valid"
+            )
+
+
+def _read_only(array: Any) -> Any:
+    array = array.view()
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,69 @@
+"""Schedules: from a rule over sessions to the instants at which a callback is due."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml4t.backtest.core.sessions import SessionTable
+from ml4t.backtest.core.stamps import parse_duration
+from ml4t.backtest.errors import RunError
+
+__all__ = ["Schedule"]
+
+_AT = re.compile(r"(?:(open|close)(?:([+-])(\w+))?|(\d\d):(\d\d))$")
+_PERIODS: dict[str, Callable[[date], Any]] = {
+    "daily": lambda day: day,
+    "weekly": lambda day: day.isocalendar()[:2],
+    "monthly": lambda day: (day.year, day.month),
+}
+
+
+class Schedule:
+    """Collects what a strategy wants called when.
+
+    Attributes:
+        entries: (callback, instants int64 ascending) in the order of registration.
+        specs: (method name, rule, at, tz) of each, which a snapshot keeps.
+        sessions: Sessions of the run's calendar.
+    """
+
+    def __init__(self, sessions: SessionTable) -> None:
+        self.entries: list[tuple[Callable[[Any], None], NDArray[np.int64]]] = []
+        self.specs: list[tuple[str, str, str, str | None]] = []
+        self.sessions = sessions
+
+    def add(self, callback: Callable[[Any], None], rule: str, at: str, tz: str | None) -> None:
+        """Register a callback; see ``Context.schedule``.
+
+        Raises:
+            RunError: The rule or the time of day is not understood.
+        """
+        place = _AT.match(at)
+        if rule not in _PERIODS or place is None:
+            raise RunError(
+                f"schedule({rule!r}, at={at!r}) is not understood: rule is one of {', '.join(_PERIODS)}, "
+                "at is open, close, open+30m, close-5m or HH:MM"
+            )
+        self.entries.append((callback, self._instants(rule, place, tz)))
+        self.specs.append((callback.__name__, rule, at, tz))
+
+    def _instants(self, rule: str, place: re.Match[str], tz: str | None) -> NDArray[np.int64]:
+        table = self.sessions
+        days = [date(1970, 1, 1) + timedelta(days=label) for label in table.label.tolist()]
+        periods = [_PERIODS[rule](day) for day in days]
+        first = [row for row in range(len(days)) if row == 0 or periods[row] != periods[row - 1]]
+        edge, sign, offset, hour, minute = place.groups()
+        if edge:
+            shift = parse_duration(offset) * (-1 if sign == "-" else 1) if offset else 0
+            return np.asarray((table.open if edge == "open" else table.close)[first] + shift)
+        zone = ZoneInfo(tz or table.timezone)
+        local = [datetime(*days[row].timetuple()[:3], int(hour), int(minute), tzinfo=zone) for row in first]
+        epoch = datetime(1970, 1, 1, tzinfo=UTC)
+        return np.array([(moment - epoch) // timedelta(microseconds=1) * 1000 for moment in local], np.int64)

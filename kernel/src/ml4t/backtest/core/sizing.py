@@ -1,0 +1,115 @@
+"""From what a strategy asks for to order quantities, by one rule for one symbol and for baskets.
+
+Order = truncate((wanted - position - open orders) / lot) * lot, where wanted is the quantity itself, or
+amount / (mark x multiplier), or equity x fraction / (mark x multiplier), all as known at the decision.
+What is left of an earlier target's orders is replaced, not counted. A target of 0 closes whatever is held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml4t.backtest.state import REASONS, RunState
+
+__all__ = ["Sizer"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+_NO_MARK = REASONS.index("no-mark")
+
+
+class _Orders(Protocol):
+    def open_quantities(self) -> tuple[Floats, Floats]: ...
+    def cancel_targets(self, symbols: Ints) -> None: ...
+    def place(
+        self, symbols: Ints, quantities: Floats, *, is_target: bool, tag: int, basket: int, reasons: Ints | None
+    ) -> Ints: ...
+
+
+class Sizer:
+    """Turns amounts into order requests.
+
+    Args:
+        state: The run's columns.
+        outbox: Takes the requests.
+        fold: Brings marks up to date.
+        equity: Gives equity at these marks.
+
+    Attributes:
+        baskets: Number of vector decisions that led to orders.
+    """
+
+    def __init__(
+        self, state: RunState, outbox: _Orders, fold: Callable[[], None], equity: Callable[[], float]
+    ) -> None:
+        self._state = state
+        self._outbox = outbox
+        self._fold = fold
+        self._equity = equity
+        self.baskets = 0
+
+    def place(self, kind: str, symbols: Ints, amounts: Floats, tag: int, *, basket: bool = False) -> Ints:
+        """Place what the amounts ask for.
+
+        Args:
+            kind: ``quantity, value, percent, target_quantity, target_value, target_percent``.
+            symbols: int64 (m,), distinct symbol ids.
+            amounts: float64 (m,); NaN asks for nothing.
+            tag: Index of the tag.
+            basket: Whether the orders are judged as one.
+
+        Returns:
+            Order ids, int64 (m,), -1 where nothing had to be sent.
+        """
+        is_target = kind.startswith("target_")
+        wanted = self._wanted(kind.removeprefix("target_"), symbols, amounts)
+        instruments = self._state.instruments[symbols]
+        quantity = wanted
+        if is_target:
+            held = self._state.positions["quantity"][symbols]
+            open_, from_targets = (column[symbols] for column in self._outbox.open_quantities())
+            quantity = wanted - held - (open_ - from_targets)
+        lot = instruments["lot"]
+        whole = np.trunc(quantity / lot) * lot
+        asked = ~np.isnan(amounts)
+        quantity = np.where(asked & (amounts == 0.0), quantity, whole) if is_target else whole
+        if kind == "quantity":
+            quantity = wanted
+        unpriced = asked & np.isnan(quantity)
+        send = (asked & (quantity != 0.0)) | unpriced
+        if is_target:
+            stale = asked & (from_targets != 0.0)
+            same = stale & (quantity == from_targets)
+            send &= ~same
+            replaced = np.flatnonzero(stale & ~same)
+            if len(replaced):
+                self._outbox.cancel_targets(symbols[replaced])
+        ids = np.full(len(symbols), -1, np.int64)
+        chosen = np.flatnonzero(send)
+        if len(chosen):
+            reasons = np.where(unpriced[chosen], _NO_MARK, 0) if unpriced.any() else None
+            self.baskets += basket
+            ids[chosen] = self._outbox.place(
+                symbols[chosen],
+                quantity[chosen],
+                is_target=is_target,
+                tag=tag,
+                basket=self.baskets if basket else -1,
+                reasons=reasons,
+            )
+        return ids
+
+    def _wanted(self, kind: str, symbols: Ints, amounts: Floats) -> Floats:
+        """Return quantities before truncation; NaN where an amount other than 0 meets no price."""
+        if kind == "quantity":
+            return amounts
+        self._fold()
+        instruments = self._state.instruments[symbols]
+        unit = instruments["mark"] * instruments["multiplier"]
+        value = amounts * self._equity() if kind == "percent" else amounts
+        with np.errstate(all="ignore"):
+            return np.where(amounts == 0.0, 0.0, value / unit)
