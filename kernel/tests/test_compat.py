@@ -47,7 +47,7 @@ def test_a_first_party_class_that_is_not_installed_says_what_to_install(name, di
 
 def test_an_unknown_class_is_an_import_error_that_lists_the_known():
     """An AttributeError's message would be lost in a from-import."""
-    with pytest.raises(ImportError, match="no installed distribution offers Nonesuch .* ZiplineAlgorithm"):
+    with pytest.raises(ImportError, match=r"no installed distribution offers Nonesuch .* ZiplineAlgorithm"):
         from ml4t.backtest.compat import Nonesuch  # noqa: F401
 
 

@@ -124,7 +124,7 @@ def test_a_missing_setting_without_default_is_an_error():
     class Required:
         path: Path
 
-    with pytest.raises(RunFileError, match="^feed.path is missing, expected Path"):
+    with pytest.raises(RunFileError, match=r"^feed\.path is missing, expected Path"):
         build_config(Required, {}, where="feed", owner="feed csv")
 
 

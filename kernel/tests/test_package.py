@@ -16,24 +16,24 @@ def run_python(code):
     ).stdout.split()
 
 
+def packages_loaded_by(module):
+    code = f"import sys; before = set(sys.modules); import {module}; print(*(set(sys.modules) - before))"
+    return sorted({name.partition(".")[0] for name in run_python(code)} - sys.stdlib_module_names)
+
+
 def test_importing_the_package_loads_the_standard_library_only():
     """Numerical libraries load at first use."""
-    heavy = run_python(
-        "import sys; before = set(sys.modules); import ml4t.backtest\n"
-        "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names))"
-    )
-
-    assert ["ml4t"] == heavy
+    assert ["ml4t"] == packages_loaded_by("ml4t.backtest")
 
 
 def test_importing_hookspecs_loads_pluggy_only():
     """A plugin module that keeps to the contract costs next to nothing."""
-    heavy = run_python(
-        "import sys; before = set(sys.modules); import ml4t.backtest.hookspecs\n"
-        "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names))"
-    )
+    assert ["ml4t", "pluggy"] == packages_loaded_by("ml4t.backtest.hookspecs")
 
-    assert ["ml4t", "pluggy"] == heavy
+
+def test_the_plugin_host_loads_no_numerical_library():
+    """``plugins list`` is quick because of it."""
+    assert ["ml4t", "pluggy"] == packages_loaded_by("ml4t.backtest.plugins")
 
 
 def test_the_stub_and_the_package_offer_the_same_names():

@@ -139,7 +139,7 @@ def test_a_component_offered_twice_is_an_error_only_where_it_is_used(site):
     )
     assert [message] == host.components.conflicts()
     assert "Reporter" == host.components.resolve("reporter", "pdf").load().__name__
-    with pytest.raises(PluginError, match="is offered by acme-reporter-one 1.0 and zeta-reporter 1.0"):
+    with pytest.raises(PluginError, match=r"is offered by acme-reporter-one 1\.0 and zeta-reporter 1\.0"):
         host.components.resolve("reporter", "html")
     assert "Reporter" == mine(disable=["reporter-one"]).components.resolve("reporter", "html").load().__name__
 
@@ -165,7 +165,8 @@ def test_an_unknown_component_says_what_is_near_and_what_would_offer_it(site):
     for name, message in [
         (
             "htlm",
-            'no reporter is called "htlm": did you mean "html"; or install it: pip install ml4t-backtest-reporter-htlm',
+            'no reporter is called "htlm": did you mean "html"; '
+            "or install it: pip install ml4t-backtest-reporter-htlm",
         ),
         ("sick", "plugin reporter-sick of acme-reporter-sick 1.0: ModuleNotFoundError"),
     ]:

@@ -60,7 +60,7 @@ def test_an_override_sets_one_value(read, override, path, value):
 )
 def test_an_override_that_fits_nowhere_is_refused(read, override):
     """A misspelt override must not be lost."""
-    with pytest.raises(RunFileError, match="cannot be applied: expected dotted.key=value"):
+    with pytest.raises(RunFileError, match=r"cannot be applied: expected dotted\.key=value"):
         read(MINIMAL + 'seed = 1\n[[feed]]\npath = "a"\n', override)
 
 
