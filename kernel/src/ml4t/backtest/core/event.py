@@ -126,7 +126,8 @@ class Event:
 
 
 def _rows(column: Column) -> Sequence[Any] | repeat[Any]:
-    values = column.tolist() if hasattr(column, "tolist") else column
+    to_list = getattr(column, "tolist", None)
+    values = to_list() if to_list else column
     return values if isinstance(values, list | tuple) else repeat(values)
 
 

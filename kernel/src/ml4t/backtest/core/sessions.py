@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ml4t.backtest.errors import DataError
 
-__all__ = ["DAY_NS", "NO_BREAK", "SESSION_DTYPE", "AlwaysOpen", "SessionTable"]
+__all__ = ["DAY_NS", "EPOCH_ORDINAL", "NO_BREAK", "SESSION_DTYPE", "AlwaysOpen", "SessionTable"]
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 
@@ -23,7 +23,8 @@ SESSION_DTYPE = np.dtype(
     [("label", "i8"), ("open", "i8"), ("close", "i8"), ("break_start", "i8"), ("break_end", "i8")]
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCH_ORDINAL = _EPOCH.toordinal()
+# Ordinal of 1970-01-01: a label is a date's ordinal less this.
+EPOCH_ORDINAL = _EPOCH.toordinal()
 
 
 class SessionTable:
@@ -56,10 +57,21 @@ class SessionTable:
         wrong = self.open >= self.close
         wrong[1:] |= (self.label[1:] <= self.label[:-1]) | (self.open[1:] < self.close[:-1])
         if wrong.any():
-            day = date.fromordinal(_EPOCH_ORDINAL + int(self.label[wrong.argmax()]))
+            day = date.fromordinal(EPOCH_ORDINAL + int(self.label[wrong.argmax()]))
             raise DataError(
                 f"calendar {name}: session {day} overlaps or is out of order; correct the calendar"
             )
+
+        # Sessions without a pause between them are one stretch: a bar may run over their seam.
+        pauses = self.open[1:] > self.close[:-1]
+        partial = self.close - self.open < DAY_NS
+        ends = np.flatnonzero(np.append(pauses, partial[-1:]))
+        starts = np.flatnonzero(np.append(partial[:1], pauses))
+        rows = np.arange(len(self))
+        limits = np.iinfo(np.int64)
+        following, preceding = np.searchsorted(ends, rows), np.searchsorted(starts, rows, side="right") - 1
+        self._shuts: Integers = np.append(np.append(self.close[ends], limits.max)[following], limits.max)
+        self._begins: Integers = np.append(np.append(self.open[starts], limits.min)[preceding], limits.min)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -88,6 +100,21 @@ class SessionTable:
         on_break = (row["break_start"] != NO_BREAK) & (row["break_start"] <= timestamps)
         return np.asarray((rows >= 0) & ~(on_break & (timestamps < row["break_end"])))
 
+    def clip(self, starts: Integers, ends: Integers, *, closing: bool) -> tuple[Integers, Integers]:
+        """Cut bars where the market really stops; one that lies outside its sessions stays whole.
+
+        Args:
+            starts: int64 (n,), UTC ns.
+            ends: int64 (n,), UTC ns.
+            closing: Whether the end of a bar tells its session rather than its start.
+
+        Returns:
+            Starts and ends, the former moved only if closing, the latter only if not.
+        """
+        if closing:
+            return np.maximum(starts, self._begins[self.session_at(ends, closing=True)]), ends
+        return starts, np.minimum(ends, self._shuts[self.session_at(starts)])
+
     def label_open(self, days: Integers) -> Integers:
         """Return the open (UTC ns) of each label; the start of that local day where it is no session."""
         return self._edge(days, "open")
@@ -115,7 +142,7 @@ class AlwaysOpen:
 
     def sessions(self, start: date, end: date) -> npt.NDArray[Any]:
         """Return one row of `SESSION_DTYPE` for each day from start to end, both included."""
-        days = np.arange(start.toordinal(), end.toordinal() + 1) - _EPOCH_ORDINAL
+        days = np.arange(start.toordinal(), end.toordinal() + 1) - EPOCH_ORDINAL
         table = np.full(len(days), NO_BREAK, SESSION_DTYPE)
         table["label"], table["open"], table["close"] = days, days * DAY_NS, (days + 1) * DAY_NS
         return table
@@ -123,5 +150,5 @@ class AlwaysOpen:
 
 def _local_midnight(day: int, zone: ZoneInfo) -> int:
     # Where clocks skip midnight, fold=0 takes the offset before the switch: the very instant of it.
-    local = datetime.fromordinal(_EPOCH_ORDINAL + day).replace(tzinfo=zone)
+    local = datetime.fromordinal(EPOCH_ORDINAL + day).replace(tzinfo=zone)
     return (local - _EPOCH) // timedelta(microseconds=1) * 1000

@@ -145,7 +145,8 @@ def derive(rule: StampRule, frame: pl.DataFrame, sessions: SessionTable, *, firs
 
     A label stands for its session: its open, its close, known at that close plus latency; a label that is
     no session waits for the end of that local day. A bar that would run over the end of the session in
-    which it starts is cut there. What is no bar starts when it happens.
+    which it starts (stamped at its close: over the start of that in which it ends) is cut there. What is
+    no bar starts when it happens.
 
     Args:
         rule: What the stamps mean.
@@ -177,14 +178,9 @@ def derive(rule: StampRule, frame: pl.DataFrame, sessions: SessionTable, *, firs
         days = _integers(frame["timestamp"].dt.date(), rule.origin, first_row)
         start, end = sessions.label_open(days), sessions.label_close(days)
     else:
-        stamps, period = instants("timestamp"), rule.period_ns or 0
-        rows = sessions.session_at(stamps, closing=rule.convention == "close")
-        if rule.convention == "open":
-            start, end = stamps, stamps + period
-            end = np.where(rows >= 0, np.minimum(end, sessions.data["close"][rows]), end)
-        else:
-            start, end = stamps - period, stamps
-            start = np.where(rows >= 0, np.maximum(start, sessions.data["open"][rows]), start)
+        stamps, period, closing = instants("timestamp"), rule.period_ns or 0, rule.convention == "close"
+        begin = stamps - period if closing else stamps
+        start, end = sessions.clip(begin, begin + period, closing=closing)
     known_at = end + rule.latency_ns
     if "known_at" in frame.columns:
         known_at = np.maximum(known_at, instants("known_at"))
