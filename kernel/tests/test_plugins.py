@@ -15,7 +15,7 @@ BROKEN = {
     "raises": ("import nonesuch_library\n", "ModuleNotFoundError: No module named 'nonesuch_library'"),
     "exits": ("import sys\nsys.exit(3)\n", "tried to end the process: sys.exit(3)"),
     "kills": ("import os\nos._exit(7)\n", "ended its process, code 7"),
-    "sleeps": ("import time\ntime.sleep(60)\n", "had not been imported after 0.5 s"),
+    "sleeps": ("import time\ntime.sleep(60)\n", "had not been imported after 0.5 s; ml4t-backtest plugins doctor asks again"),
     "prints": (HEAD + "print('hello')\n", "prints when it is imported: 'hello\\n'"),
     "future": (
         HEAD.replace("api=1", "api=2"),

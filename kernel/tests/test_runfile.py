@@ -91,6 +91,11 @@ def test_a_syntax_error_names_file_line_and_column(read, tmp_path):
         ("schema = 1\nstart = 7", "start was 7, expected date or datetime"),
         ('schema = 1\nname = "../x"', r"name was '\.\./x', expected letters"),
         ("schema = 1\nfeed = 3", "feed was 3, expected table"),
+        ("schema = 1\n[plugins]\ndisable = 'a'", "plugins.disable was 'a', expected list of str"),
+        (
+            "schema = 1\n[plugins]\nrequires = ['a']",
+            'plugins.requires is not a known key; did you mean "require"',
+        ),
     ],
 )
 def test_a_wrong_type_or_value_is_refused(read, text, message):

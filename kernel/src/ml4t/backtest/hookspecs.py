@@ -171,7 +171,7 @@ def ml4t_run_started(engine: Engine) -> None:
 
 @hookspec
 def ml4t_run_finished(engine: Engine, result: Result) -> None:
-    """Learn that the run ended well; called once, before the reporters write.
+    """Learn that the run ended well; called once, after its reporters have written.
 
     Args:
         engine: The engine, after its last instant.

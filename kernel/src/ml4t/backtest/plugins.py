@@ -223,7 +223,7 @@ def _installed() -> list[Installed]:
     found = []
     for entry in entry_points(group=hookspecs.GROUP):
         metadata = entry.dist.metadata if entry.dist else {"Name": "unknown", "Version": "0"}
-        found.append(Installed(entry, metadata["Name"], metadata["Version"]))
+        found.append(Installed(entry, str(metadata["Name"]), str(metadata["Version"])))
     own = "ml4t-backtest-"
     return sorted(found, key=lambda p: (p.entry.name, p.distribution != own + p.entry.name, p.distribution))
 

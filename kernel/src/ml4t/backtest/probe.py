@@ -75,7 +75,8 @@ def main() -> None:
         print(json.dumps(report), file=channel, flush=True)
 
     def give_up() -> None:
-        answer({"failure": f"had not been imported after {limit:g} s", "slow": True})
+        reason = f"had not been imported after {limit:g} s; ml4t-backtest plugins doctor asks again"
+        answer({"failure": reason, "slow": True})
         os._exit(0)
 
     for name, module, attribute in json.load(sys.stdin):

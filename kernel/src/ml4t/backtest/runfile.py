@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,12 +19,22 @@ SCHEMA = 1
 LIST_KEYS = ("feed", "signal", "table", "actions", "risk", "reporter", "instruments", "account", "continuous")
 
 Table: TypeAlias = Mapping[str, object]
-_TABLES = ("clock", "strategy", "broker", "portfolio", "plugins", "universe", "weights")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plugins:
+    require: list[str] = field(default_factory=list)
+    disable: list[str] = field(default_factory=list)
+    only: list[str] | None = None
+
+
+_TABLES = ("clock", "strategy", "broker", "portfolio", "universe", "weights")
 _TYPE_OF: Mapping[str, object] = {
     **dict.fromkeys(("schema", "seed"), int),
     **dict.fromkeys(("name", "warmup", "base_currency", "benchmark"), str),
     **dict.fromkeys(("start", "end"), date | datetime),
     "capital": float | Mapping[str, float],
+    "plugins": _Plugins,
     **dict.fromkeys(_TABLES, Table),
     **dict.fromkeys(LIST_KEYS, Table | list[Table]),
 }
@@ -76,6 +86,7 @@ def read_run_file(path: Path | str, overrides: Sequence[str] = ()) -> RunFile:
             )
             continue
         fitted = errors.fit(value, _TYPE_OF[key], key)
+        fitted = asdict(fitted) if isinstance(fitted, _Plugins) else fitted
         settings[key] = [fitted] if key in LIST_KEYS and isinstance(fitted, dict) else fitted
     if settings.get("schema") != SCHEMA:
         errors.add(
