@@ -108,4 +108,4 @@ def _number(metrics: Mapping[str, float], name: str, show: Callable[[float], str
 
 
 def _percent(value: float) -> str:
-    return f"{value:.2%}"
+    return f"{value:,.2%}"
