@@ -78,7 +78,6 @@ class EventBus:
         self._made = 0
         self._changes: list[tuple[Subscription, bool]] = []
         self._publishers: dict[str, Publisher] = {}
-        self._publishers_lock = Lock()
         self._held: list[_Letter] = []
         self._waiting: deque[Event] = deque()
         self._delivering = False
@@ -131,10 +130,7 @@ class EventBus:
 
     def publisher(self, name: str) -> Publisher:
         """Return the door of that name for other threads, made at the first call; thread-safe."""
-        with self._publishers_lock:
-            if name not in self._publishers:
-                self._publishers = {**self._publishers, name: Publisher(name)}
-            return self._publishers[name]
+        return self._publishers.setdefault(name, Publisher(name))
 
     def drain(self, now: int) -> int:
         """Apply queued changes of subscriptions, then deliver what the inbox holds up to now.
@@ -155,7 +151,7 @@ class EventBus:
         if self._delivering or not self._publishers:
             return 0
         held = self._held
-        for publisher in self._publishers.values():
+        for publisher in tuple(self._publishers.values()):
             if publisher._letters:
                 held += publisher._collect()
         due = [(max(letter[0], now), *letter[1:]) for letter in held if letter[0] <= now]

@@ -12,15 +12,13 @@ from typing import Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from ml4t.backtest.core.sessions import DAY_NS, SessionTable
+from ml4t.backtest.core.sessions import DAY_NS, Integers, SessionTable
 from ml4t.backtest.errors import DataError, RunFileError
 
 __all__ = ["StampRule", "derive", "parse_duration", "resolve_stamps", "to_utc"]
 
-Integers: TypeAlias = npt.NDArray[np.int64]
 Convention: TypeAlias = Literal["label", "open", "close", "known_at", "event_time"]
 Derived: TypeAlias = tuple[Integers, Integers, Integers]
 
