@@ -31,7 +31,7 @@ def test_every_hook_is_typed_and_documented(name):
     signature = inspect.signature(hook)
 
     assert inspect.Signature.empty is not signature.return_annotation
-    assert set(signature.parameters) == set(re.findall(r"^ {8}(\w+): ", hook.__doc__, re.MULTILINE))
+    assert set(signature.parameters) == set(re.findall(r"^ {4}(\w+): ", inspect.getdoc(hook), re.MULTILINE))
 
 
 @pytest.mark.skipif(not REFERENCE.exists(), reason="the documents are not beside the kernel")

@@ -137,18 +137,20 @@ class Environment:
         self.pip("install", "--no-index", "--no-deps", *wheels)
 
 
-def build(folder: Path, name: str = "reporter-lines") -> Path:
+def build(folder: Path, environment: Environment) -> Path:
     """Build the reporter as its author would: a project file, a package, a build front end."""
     package = folder / "src" / "ml4t_backtest_reporter_lines"
     package.mkdir(parents=True)
     (folder / "pyproject.toml").write_text(PROJECT)
     (package / "__init__.py").write_text("")
-    (package / "plugin.py").write_text(PLUGIN.format(name=name, component="lines"))
+    (package / "plugin.py").write_text(PLUGIN.format(name="reporter-lines", component="lines"))
     (package / "reporter.py").write_text(REPORTER)
-    uv = os.environ.get("UV") or shutil.which("uv")
-    tool = [uv, "build", "--wheel", "-q", "-o"] if uv else [sys.executable, "-m", "pip", "wheel", "-q", "-w"]
     target = folder / "dist"
-    subprocess.run([*tool, target, folder], check=True, env={**os.environ, "UV_NO_CONFIG": "1"})
+    uv = os.environ.get("UV") or shutil.which("uv")
+    if uv:
+        subprocess.run([uv, "build", "--wheel", "-q", "-o", target, folder], check=True)
+    else:
+        environment.pip("wheel", "--no-deps", "-w", target, folder)
     (wheel,) = target.glob("*.whl")
     return wheel
 
@@ -182,9 +184,9 @@ def environment(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def lines_wheel(tmp_path_factory):
+def lines_wheel(environment, tmp_path_factory):
     """The reporter as a wheel."""
-    return build(tmp_path_factory.mktemp("author"))
+    return build(tmp_path_factory.mktemp("author"), environment)
 
 
 @pytest.fixture

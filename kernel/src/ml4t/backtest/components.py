@@ -18,7 +18,6 @@ __all__ = ["ComponentRef", "ComponentRegistry"]
 # Components of distributions that are not called after them; the rest follow the naming convention.
 _FIRST_PARTY = {
     "broker-simulation": ("broker", "paper"),
-    "calendar-market": ("calendar", "XNYS XNAS XLON XHKG CMES"),
     "commission-standard": ("commission", "none per-share percent per-trade"),
     "data-sample": ("feed", "sample"),
     "fill-standard": ("fill", "next-open next-close same-close"),

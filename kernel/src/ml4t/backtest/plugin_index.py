@@ -3,7 +3,7 @@
 An answer is kept by the distribution's name and version, the SHA-256 of the plugin module, and the
 kernel's hooks. Only a distribution that is new or changed is asked, in a process of its own with a
 time limit. One that failed is asked again each time, save where it ran out of time: that is
-remembered until anything is installed or removed.
+remembered until something is installed beside it or removed.
 """
 
 from __future__ import annotations
@@ -59,16 +59,16 @@ class PluginIndex:
         Returns:
             Per plugin what ``probe.examine`` returns, or ``failure``: why it cannot be used.
         """
-        kernel, installed = _kernel_digest(), _installation_digest()
+        kernel = _kernel_digest()
         keys = [f"{own} {number} {entry.name} {_digest(entry)} {kernel}" for entry, own, number in plugins]
         known = {key: self._answers[key] for key in keys if not refresh and key in self._answers}
         asked = {
             key: entry
             for key, (entry, *_) in zip(keys, plugins, strict=True)
-            if key not in known or known[key].get("until", installed) != installed
+            if key not in known or ("until" in known[key] and known[key]["until"] != _stamp(entry))
         }
         for key, answer in zip(asked, _ask([*asked.values()], self._time_limit), strict=True):
-            known[key] = answer | ({"until": installed} if "slow" in answer else {})
+            known[key] = answer | ({"until": _stamp(asked[key])} if "slow" in answer else {})
             if "slow" in answer or "failure" not in answer:
                 self._answers[key] = known[key]
         if asked:
@@ -110,10 +110,9 @@ def _kernel_digest() -> str:
     return f"{hashlib.sha256(sources).hexdigest()[:16]} {sys.version_info.major}.{sys.version_info.minor}"
 
 
-def _installation_digest() -> str:
-    """Return what changes when a distribution is installed, upgraded or removed."""
-    stamps = [(path, os.stat(path).st_mtime_ns) for path in sys.path if path and os.path.isdir(path)]
-    return hashlib.sha256(repr((sys.executable, stamps)).encode()).hexdigest()
+def _stamp(entry: EntryPoint) -> int:
+    """Return what changes when a distribution is installed beside this one, upgraded or removed."""
+    return os.stat(str(entry.dist.locate_file(""))).st_mtime_ns if entry.dist else 0
 
 
 def _ask(entries: Sequence[EntryPoint], limit: float) -> list[dict[str, Any]]:
