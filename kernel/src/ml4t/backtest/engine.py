@@ -321,8 +321,8 @@ class Engine:
         flags = list(parts.broker.flags)
         if self.bus.received_external:
             flags.append(f"not reproducible: {self.bus.received_external} events came from other threads")
-        counts = {"rows": instants.rows_done, "restamped events": self.bus.restamped}
-        counts |= {f"late rows of {name}": number for name, number in instants.clock.late_rows.items()}
+        counts = {"rows": instants.rows_done, "restamped": self.bus.restamped}
+        counts["late"] = sum(instants.clock.late_rows.values())
         origin = {
             "run": self.run_file.settings,
             "seed": parts.seed,
@@ -343,7 +343,7 @@ class Engine:
             elapsed=elapsed,
             currency=next(iter(parts.capital)),
             golden=self._golden,
-            manifest=origin,
+            origin=origin,
         )
 
     def _note(self, error: Exception, parts: Parts, instants: Instants) -> None:

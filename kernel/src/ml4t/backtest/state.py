@@ -37,43 +37,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "ACCEPTED",
-    "ACCOUNT",
-    "BOOK",
-    "CANCELLED",
-    "EQUITY",
-    "EXPIRED",
-    "FILL",
-    "FILLED",
-    "INSTRUMENT",
-    "LEDGER",
-    "LEDGER_KINDS",
-    "MARKET",
-    "ORDER",
-    "ORDER_EVENT",
-    "ORDER_KINDS",
-    "PARTIAL",
-    "PENDING",
-    "POSITION",
-    "REASONS",
-    "REFUSED",
-    "REQUEST",
-    "STATUSES",
-    "SUBMITTED",
-    "TIMES_IN_FORCE",
-    "RunState",
-    "Symbols",
-    "Table",
-]
+    "ACCEPTED", "ACCOUNT", "BOOK", "CANCELLED", "EQUITY", "EXPIRED", "FILL", "FILLED", "INSTRUMENT",
+    "LEDGER", "LEDGER_KINDS", "MARKET", "ORDER", "ORDER_EVENT", "ORDER_KINDS", "PARTIAL", "PENDING",
+    "POSITION", "REASONS", "REFUSED", "REQUEST", "STATUSES", "SUBMITTED", "TIMES_IN_FORCE", "RunState",
+    "Symbols", "Table",
+]  # fmt: skip
 
-PENDING: Final = 0
-SUBMITTED: Final = 1
-ACCEPTED: Final = 2
-PARTIAL: Final = 3
-FILLED: Final = 4
-CANCELLED: Final = 5
-EXPIRED: Final = 6
-REFUSED: Final = 7
+PENDING, SUBMITTED, ACCEPTED, PARTIAL, FILLED, CANCELLED, EXPIRED, REFUSED = range(8)
 STATUSES: Final = ("pending", "submitted", "accepted", "partial", "filled", "cancelled", "expired", "refused")
 
 ORDER_KINDS: Final = ("market", "limit", "stop", "stop-limit", "trailing-stop")
@@ -81,174 +51,75 @@ TIMES_IN_FORCE: Final = ("GTC", "DAY", "GTD", "IOC", "FOK", "OPG", "CLS")
 LEDGER_KINDS: Final = ("deposit", "fill", "commission")
 
 # The documented reasons of a transition; an index into this tuple is what the tables store.
-REASONS: Final = (
+REASONS: Final[tuple[str, ...]] = (
     "",
-    "replaced-by-target",
-    "cancelled-by-strategy",
-    "end-of-run",
-    "quantity-not-finite",
-    "quantity-zero",
-    "order-kind-not-supported",
-    "time-in-force-not-supported",
-    "no-mark",
-    "refused-by-risk",
-    "next-open",
-    "next-close",
-    "same-close",
-    "unknown-order",
-    "already-done",
-    "fill-price-not-finite",
-    "unknown-symbol",
-    "unknown-account",
+    *(
+        "replaced-by-target cancelled-by-strategy end-of-run quantity-not-finite quantity-zero "
+        "order-kind-not-supported time-in-force-not-supported no-mark refused-by-risk next-open next-close "
+        "same-close unknown-order already-done fill-price-not-finite unknown-symbol unknown-account"
+    ).split(),
 )
 
-INSTRUMENT: Final = np.dtype(
-    [
-        ("quantity_step", "f8"),  # quantities are rounded to this after each fill
-        ("lot", "f8"),  # order sizes are truncated to this
-        ("multiplier", "f8"),
-        ("mark", "f8"),  # last known price, NaN before the first
-        ("mark_time", "i8"),  # event_time of the mark
-    ]
+
+def _row(fields: str) -> np.dtype[np.void]:
+    """Return the dtype of ``name:code`` pairs."""
+    return np.dtype([tuple(field.split(":")) for field in fields.split()])
+
+
+# quantity_step: quantities are rounded to this after each fill
+# lot: order sizes are truncated to this
+# mark: last known price, NaN before the first
+# mark_time: event_time of the mark
+INSTRUMENT: Final = _row("quantity_step:f8 lot:f8 multiplier:f8 mark:f8 mark_time:i8")
+# open_quantity: signed remainder of working market and limit orders
+# target_quantity: the part of it that order_target* asked for
+# first: oldest working order of the symbol, -1 for none
+# last: newest
+BOOK: Final = _row("open_quantity:f8 target_quantity:f8 first:i8 last:i8")
+# known_at: newest known_at the strategy had
+# sequence: place in the run's one order of transitions
+# next: next working order of the symbol, -1 for none
+ORDER: Final = _row(
+    "id:i8 symbol:i4 account:i2 kind:i1 time_in_force:i1 status:i1 is_target:i1 reason:i2 tag:i4 "
+    "basket:i8 quantity:f8 filled:f8 limit_price:f8 stop_price:f8 submitted_at:i8 known_at:i8 "
+    "sequence:i8 next:i8"
 )
-BOOK: Final = np.dtype(
-    [
-        ("open_quantity", "f8"),  # signed remainder of working market and limit orders
-        ("target_quantity", "f8"),  # the part of it that order_target* asked for
-        ("first", "i8"),  # oldest working order of the symbol, -1 for none
-        ("last", "i8"),  # newest
-    ]
+# action: 0 order, 1 cancel, 2 cancel the symbol's target orders
+# reason: not 0: a risk manager refused it
+# order_id: its own id, or the id to cancel
+REQUEST: Final = _row(
+    "action:i1 kind:i1 time_in_force:i1 is_target:i1 symbol:i4 account:i2 reason:i2 tag:i4 "
+    "order_id:i8 basket:i8 quantity:f8 limit_price:f8 stop_price:f8 known_at:i8"
 )
-ORDER: Final = np.dtype(
-    [
-        ("id", "i8"),
-        ("symbol", "i4"),
-        ("account", "i2"),
-        ("kind", "i1"),
-        ("time_in_force", "i1"),
-        ("status", "i1"),
-        ("is_target", "i1"),
-        ("reason", "i2"),
-        ("tag", "i4"),
-        ("basket", "i8"),
-        ("quantity", "f8"),
-        ("filled", "f8"),
-        ("limit_price", "f8"),
-        ("stop_price", "f8"),
-        ("submitted_at", "i8"),
-        ("known_at", "i8"),  # newest known_at the strategy had
-        ("sequence", "i8"),  # place in the run's one order of transitions
-        ("next", "i8"),  # next working order of the symbol, -1 for none
-    ]
+ORDER_EVENT: Final = _row(
+    "timestamp:i8 order_id:i8 sequence:i8 status:i1 reason:i2 quantity:f8 filled:f8"
 )
-REQUEST: Final = np.dtype(
-    [
-        ("action", "i1"),  # 0 order, 1 cancel, 2 cancel the symbol's target orders
-        ("kind", "i1"),
-        ("time_in_force", "i1"),
-        ("is_target", "i1"),
-        ("symbol", "i4"),
-        ("account", "i2"),
-        ("reason", "i2"),  # not 0: a risk manager refused it
-        ("tag", "i4"),
-        ("order_id", "i8"),  # its own id, or the id to cancel
-        ("basket", "i8"),
-        ("quantity", "f8"),
-        ("limit_price", "f8"),
-        ("stop_price", "f8"),
-        ("known_at", "i8"),
-    ]
+# slippage: cash lost to slippage and impact, >= 0 is a cost
+FILL: Final = _row(
+    "order_id:i8 symbol:i4 account:i2 reason:i2 quantity:f8 price:f8 reference_price:f8 commission:f8 "
+    "slippage:f8 formed_at:i8 known_at:i8 submitted_at:i8 sequence:i8"
 )
-ORDER_EVENT: Final = np.dtype(
-    [
-        ("timestamp", "i8"),
-        ("order_id", "i8"),
-        ("sequence", "i8"),
-        ("status", "i1"),
-        ("reason", "i2"),
-        ("quantity", "f8"),
-        ("filled", "f8"),
-    ]
+POSITION: Final = _row("quantity:f8 average_price:f8 realised:f8 commission:f8")
+# long_realised: the part of realised that closed long positions
+ACCOUNT: Final = _row(
+    "cash:f8 realised:f8 commission:f8 slippage:f8 start_cash:f8 long_realised:f8 short_realised:f8"
 )
-FILL: Final = np.dtype(
-    [
-        ("order_id", "i8"),
-        ("symbol", "i4"),
-        ("account", "i2"),
-        ("reason", "i2"),
-        ("quantity", "f8"),
-        ("price", "f8"),
-        ("reference_price", "f8"),
-        ("commission", "f8"),
-        ("slippage", "f8"),  # cash lost to slippage and impact, >= 0 is a cost
-        ("formed_at", "i8"),
-        ("known_at", "i8"),
-        ("submitted_at", "i8"),
-        ("sequence", "i8"),
-    ]
+# kind: an index into LEDGER_KINDS
+# amount: signed change of cash
+# balance: cash afterwards
+LEDGER: Final = _row(
+    "timestamp:i8 order_id:i8 symbol:i4 account:i2 kind:i2 amount:f8 balance:f8"
 )
-POSITION: Final = np.dtype(
-    [
-        ("quantity", "f8"),
-        ("average_price", "f8"),
-        ("realised", "f8"),
-        ("commission", "f8"),
-    ]
+# session: label, days since 1970-01-01
+EQUITY: Final = _row(
+    "timestamp:i8 session:i8 cash:f8 equity:f8 gross_exposure:f8 net_exposure:f8 long_pnl:f8 "
+    "short_pnl:f8 realised:f8 unrealised:f8 commission:f8 slippage:f8 stale_exposure:f8"
 )
-ACCOUNT: Final = np.dtype(
-    [
-        ("cash", "f8"),
-        ("realised", "f8"),
-        ("commission", "f8"),
-        ("slippage", "f8"),
-        ("start_cash", "f8"),
-        ("long_realised", "f8"),  # the part of realised that closed long positions
-        ("short_realised", "f8"),
-    ]
-)
-LEDGER: Final = np.dtype(
-    [
-        ("timestamp", "i8"),
-        ("order_id", "i8"),
-        ("symbol", "i4"),
-        ("account", "i2"),
-        ("kind", "i2"),  # an index into LEDGER_KINDS
-        ("amount", "f8"),  # signed change of cash
-        ("balance", "f8"),  # cash afterwards
-    ]
-)
-EQUITY: Final = np.dtype(
-    [
-        ("timestamp", "i8"),
-        ("session", "i8"),  # label, days since 1970-01-01
-        ("cash", "f8"),
-        ("equity", "f8"),
-        ("gross_exposure", "f8"),
-        ("net_exposure", "f8"),
-        ("long_pnl", "f8"),
-        ("short_pnl", "f8"),
-        ("realised", "f8"),
-        ("unrealised", "f8"),
-        ("commission", "f8"),
-        ("slippage", "f8"),
-        ("stale_exposure", "f8"),
-    ]
-)
-MARKET: Final = np.dtype(
-    [
-        ("symbol", "i4"),
-        ("bar_start", "i8"),
-        ("event_time", "i8"),
-        ("known_at", "i8"),
-        ("open", "f8"),
-        ("high", "f8"),
-        ("low", "f8"),
-        ("close", "f8"),
-        ("volume", "f8"),
-        ("price", "f8"),  # reference price of the fill under way; for commission() the price paid
-        ("quantity", "f8"),  # signed quantity of the fill under way
-        ("multiplier", "f8"),
-    ]
+# price: reference price of the fill under way; for commission() the price paid
+# quantity: signed quantity of the fill under way
+MARKET: Final = _row(
+    "symbol:i4 bar_start:i8 event_time:i8 known_at:i8 open:f8 high:f8 low:f8 close:f8 volume:f8 "
+    "price:f8 quantity:f8 multiplier:f8"
 )
 
 # Per-symbol tables and the row every new symbol starts with.
@@ -314,7 +185,8 @@ class Table:
         need = int(self._counters[self._slot]) + rows
         if need > len(self.data):
             grown = np.zeros(max(need, 2 * len(self.data)), self.data.dtype)
-            grown[: len(self.data)] = self.data
+            # As bytes: NumPy copies structured rows field by field, five times slower.
+            grown.view(np.uint8)[: self.data.nbytes] = self.data.view(np.uint8)
             self.data = grown
         return self.data
 

@@ -140,7 +140,7 @@ class Clock:
         self._public: NDArray[np.int32] = np.zeros(0, np.int32)
         self._next_id = 0
         self._cut = 0
-        self._session = -1
+        self._next_open = self._next_close = -1
         self._chunk_rows = chunk_rows
         self._queues = [_Queue(source, self) for source in sources]
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
@@ -207,7 +207,7 @@ class Clock:
         due = [queue.first for queue in self._queues]
         for column in (table.open, table.close):
             place = int(np.searchsorted(column, self._cut))
-            due += [int(column[place])] if place < len(column) and self._session >= 0 else []
+            due += [int(column[place])] if place < len(column) and self._next_open >= 0 else []
         return min(due)
 
     def _merge(self, parts: list[Rows], cut: int, final: bool) -> Chunk:
@@ -215,7 +215,8 @@ class Clock:
         opens, closes = self._session_events(known, cut, final)
         table = self.sessions
         stamps = [*known, table.open[opens] if self.wants_opens else known[0][:0], table.close[closes]]
-        instants = np.unique(np.concatenate(stamps))
+        merged = np.sort(np.concatenate(stamps), kind="stable")
+        instants = merged[np.flatnonzero(np.diff(merged, prepend=-1))]
         chunk = Chunk(instants.tolist(), [])
         if self.wants_opens:
             where = np.searchsorted(instants, table.open[opens])
@@ -233,21 +234,18 @@ class Clock:
         """Return rows of the sessions that open, and that close, in this chunk."""
         table = self.sessions
         some = [stamps for stamps in known if len(stamps)]
-        if self._session < 0:
+        if self._next_open < 0:
             if not some:
                 return np.zeros(0, np.int64), np.zeros(0, np.int64)
             first = min(int(stamps[0]) for stamps in some)
-            self._session = int(np.searchsorted(table.close, first))
-        end = min(cut, self._last + 1) if self._last < _FOREVER else cut
-        newest = max((int(stamps[-1]) for stamps in some), default=self._cut)
-        start = self._session
-        if final or cut == _FOREVER:
+            self._next_open = self._next_close = int(np.searchsorted(table.close, first))
+        if final:  # the session in which the data ends still closes
+            newest = max((int(stamps[-1]) for stamps in some), default=self._cut)
             stop_open = stop_close = int(np.searchsorted(table.open, newest))
         else:
-            stop_open = int(np.searchsorted(table.open, end))
-            stop_close = int(np.searchsorted(table.close, end))
-        opens = np.arange(max(start, int(np.searchsorted(table.open, self._cut))), stop_open)
-        closes = np.arange(max(start, int(np.searchsorted(table.close, self._cut))), stop_close)
+            stop_open, stop_close = (int(np.searchsorted(edge, cut)) for edge in (table.open, table.close))
+        opens, closes = np.arange(self._next_open, stop_open), np.arange(self._next_close, stop_close)
+        self._next_open, self._next_close = max(self._next_open, stop_open), max(self._next_close, stop_close)
         return opens[table.open[opens] <= self._last], closes[table.close[closes] <= self._last]
 
     def _name_symbols(self, parts: list[Rows], bounds: list[Ints], chunk: Chunk) -> None:
@@ -342,6 +340,7 @@ class _Queue:
         limit = min(cut, self._clock._last + 1) if self._clock._last < _FOREVER else cut
         stop = int(np.searchsorted(self._rows.known_at, limit))
         out = self._rows.slice(0, stop)
+        out.values = np.ascontiguousarray(out.values)  # what the compiled core takes
         self._rows = self._rows.slice(stop, len(self._rows))
         if self._clock._last < _FOREVER and len(self._rows) and self._rows.known_at[0] > self._clock._last:
             self._rows, self.drained = self._empty(), True

@@ -113,8 +113,14 @@ class Released:
         self._times[0, first:end] = rows.event_time[start:stop]
         self._times[1, first:end] = rows.known_at[start:stop]
         shift = first - start
-        for place, after in zip(starts, [*starts[1:], stop], strict=True):
-            self._close_slice(place + shift, after + shift, self.pending_full)
+        if len(starts) > 1:  # all but the last instant at once
+            width = starts[-1] - starts[-2] if self.pending_full else 0
+            same = self.pending_full and width == self._width
+            self._full_run = self._full_run + len(starts) - 1 if same else len(starts) - 1 if width else 0
+            self._width = width
+            self._starts += [place + shift for place in starts[:-1]]
+            self.rows_released += starts[-1] - start
+        self._close_slice(starts[-1] + shift, end, self.pending_full)
 
     def _close_slice(self, first: int, end: int, full: bool) -> None:
         if full and end - first == self._width:
