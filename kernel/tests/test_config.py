@@ -85,6 +85,7 @@ def test_a_fitting_value_becomes_the_declared_type(key, given, kept):
     [
         ("bps", "7", "bps", "float"),
         ("bps", True, "bps", "float"),
+        ("bps", float("nan"), "bps", "float"),
         ("count", True, "count", "int"),
         ("count", 1.0, "count", "int"),
         ("flag", 1, "flag", "bool"),

@@ -210,7 +210,11 @@ def _plain(value: object, hint: object) -> object:
         with contextlib.suppress(ValueError):
             return hint.fromisoformat(value)
     kind = hint if isinstance(hint, type) else typing.get_origin(hint) or object
-    odd = (hint in (int, float) and isinstance(value, bool)) or (hint is date and isinstance(value, datetime))
+    odd = (
+        (hint in (int, float) and isinstance(value, bool))
+        or (isinstance(value, float) and value != value)
+        or (hint is date and isinstance(value, datetime))
+    )
     return value if isinstance(value, kind) and not odd else _MISFIT
 
 
