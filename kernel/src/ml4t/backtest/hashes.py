@@ -30,17 +30,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml4t.backtest.state import (
-    ACCEPTED,
-    CANCELLED,
-    LEDGER_KINDS,
-    ORDER_KINDS,
-    REASONS,
-    REFUSED,
-    STATUSES,
-    TIMES_IN_FORCE,
-    RunState,
-)
+from ml4t.backtest import state as tables
+from ml4t.backtest.state import REASONS, RunState
 
 __all__ = ["decision_hash", "result_hash"]
 
@@ -59,10 +50,10 @@ def decision_hash(state: RunState) -> str:
     quantity = _numbers(events["quantity"][rows])
     prices = [_numbers(orders[name][ids]) for name in ("limit_price", "stop_price")]
     codes = (
-        (events["status"][rows], STATUSES),
+        (events["status"][rows], tables.STATUSES),
         ((quantity < 0).view(np.int8), ("buy", "sell")),
-        (orders["kind"][ids], ORDER_KINDS),
-        (orders["time_in_force"][ids], TIMES_IN_FORCE),
+        (orders["kind"][ids], tables.ORDER_KINDS),
+        (orders["time_in_force"][ids], tables.TIMES_IN_FORCE),
         (events["reason"][rows], REASONS),
     )
     symbols = _texts(state.symbols.names)[orders["symbol"][ids]]
@@ -84,7 +75,7 @@ def result_hash(state: RunState) -> str:
     digest.update(
         _block("fills/1", len(fills), [*times, *texts, *(_numbers(fills[name]) for name in figures)])
     )
-    texts = [symbols[ledger["symbol"]], _texts(LEDGER_KINDS)[ledger["kind"]]]
+    texts = [symbols[ledger["symbol"]], _texts(tables.LEDGER_KINDS)[ledger["kind"]]]
     cash = [_numbers(ledger["amount"]), _numbers(ledger["balance"])]
     digest.update(_block("ledger/1", len(ledger), [ledger["timestamp"], *texts, *cash]))
     figures = ("cash", "equity", "gross_exposure", "net_exposure", "realised", "unrealised", "commission")
@@ -96,12 +87,12 @@ def result_hash(state: RunState) -> str:
 def _decisions(events: NDArray[np.void], n_orders: int) -> NDArray[np.int64]:
     """Return the rows of each order's first verdict and of each cancellation that the strategy asked for."""
     status, ids = np.ascontiguousarray(events["status"]), events["order_id"]
-    verdicts = np.flatnonzero((status == ACCEPTED) | (status == REFUSED))
+    verdicts = np.flatnonzero((status == tables.ACCEPTED) | (status == tables.REFUSED))
     first = np.zeros(n_orders, np.int64)
     first[ids[verdicts[::-1]]] = verdicts[
         ::-1
     ]  # of several written to one place the last, here the earliest, stays
-    cancelled = np.flatnonzero(status == CANCELLED)
+    cancelled = np.flatnonzero(status == tables.CANCELLED)
     cancelled = cancelled[np.isin(events["reason"][cancelled], _BY_STRATEGY)]
     chosen = np.zeros(len(events), np.bool_)
     chosen[cancelled] = True

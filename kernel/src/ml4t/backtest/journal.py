@@ -63,9 +63,15 @@ class Journal:
             timestamp: UTC ns.
             session: The session's label, days since 1970-01-01.
         """
-        symbols = np.flatnonzero(self._state.positions["quantity"])
-        position, instrument = self._state.positions[symbols], self._state.instruments[symbols]
-        self.position_rows.append((timestamp, session, position, instrument, symbols))
+        positions, instruments = self._state.positions, self._state.instruments
+        symbols = np.flatnonzero(positions["quantity"])
+        figures = (
+            positions["quantity"],
+            positions["average_price"],
+            instruments["mark"],
+            instruments["multiplier"],
+        )
+        self.position_rows.append((timestamp, session, *(figure[symbols] for figure in figures), symbols))
 
     def signal_rows(
         self,
@@ -109,11 +115,9 @@ class Journal:
 
     def positions(self) -> pl.DataFrame:
         """Return the positions held at each session close; a symbol without a mark is valued at its cost."""
-        state = self._state
-        dtypes = ("i8", "i8", state.positions.dtype, state.instruments.dtype, "i8")
-        timestamp, session, position, instrument, symbol = _joined(self.position_rows, dtypes)
-        quantity, average, mark = position["quantity"], position["average_price"], instrument["mark"]
-        size, price = quantity * instrument["multiplier"], np.where(np.isnan(mark), average, mark)
+        joined = _joined(self.position_rows, "i8 i8 f8 f8 f8 f8 i8")
+        timestamp, session, quantity, average, mark, multiplier, symbol = joined
+        size, price = quantity * multiplier, np.where(np.isnan(mark), average, mark)
         rows = {
             "timestamp": timestamp,
             "session": session,
@@ -124,7 +128,7 @@ class Journal:
             "average_price": average,
             "unrealised": size * (price - average),
         }
-        return pl.DataFrame(columns(rows, " ".join(rows), state.symbols.names))
+        return pl.DataFrame(columns(rows, " ".join(rows), self._state.symbols.names))
 
     def records(self) -> pl.DataFrame:
         """Return the recorded values, a row per call and a column per name; null where not recorded."""
@@ -145,7 +149,7 @@ class Journal:
         return pl.concat(sources or [self._source("", (), None)], how="diagonal_relaxed")
 
     def _source(self, source: str, fields: tuple[str, ...], valid_for: int | None) -> pl.DataFrame:
-        dtypes = ("i8", "i8", "?", *("f8" for _ in fields), "i8")
+        dtypes = " ".join(["i8 i8 ?", *("f8" for _ in fields), "i8"])
         known_at, event_time, late, *values, symbol = _joined(self.signal_chunks.get(source, []), dtypes)
         fate, used_at = self._fates(symbol, known_at, late, valid_for)
         rows = {"symbol": symbol, "event_time": event_time, "known_at": known_at, "used_at": used_at}
@@ -182,11 +186,14 @@ class Journal:
         return fate, used_at
 
 
-def _joined(chunks: Sequence[tuple[Any, ...]], dtypes: str | Sequence[Any]) -> list[NDArray[Any]]:
+def _joined(chunks: Sequence[tuple[Any, ...]], dtypes: str) -> list[NDArray[Any]]:
     """Join chunks column by column; a scalar counts for every row of its chunk's last column."""
-    kinds = dtypes.split() if isinstance(dtypes, str) else dtypes
-    empty = [np.zeros(0, kind) for kind in kinds]
-    return [
-        np.concatenate([empty[i], *(np.broadcast_to(chunk[i], len(chunk[-1])) for chunk in chunks)])
-        for i in range(len(kinds))
-    ]
+    lengths = [len(chunk[-1]) for chunk in chunks]
+    joined: list[NDArray[Any]] = []
+    for place, dtype in enumerate(dtypes.split()):
+        parts = [chunk[place] for chunk in chunks]
+        if parts and np.ndim(parts[0]):
+            joined.append(np.concatenate(parts).astype(dtype, copy=False))
+        else:
+            joined.append(np.repeat(np.array(parts, dtype), lengths))
+    return joined
