@@ -184,7 +184,7 @@ class Table:
         """Make room for ``rows`` more rows and return the whole array (which may be a new one)."""
         need = int(self._counters[self._slot]) + rows
         if need > len(self.data):
-            grown = np.zeros(max(need, 2 * len(self.data)), self.data.dtype)
+            grown = np.zeros(max(need, 4 * len(self.data)), self.data.dtype)  # untouched pages cost nothing
             # As bytes: NumPy copies structured rows field by field, five times slower.
             grown.view(np.uint8)[: self.data.nbytes] = self.data.view(np.uint8)
             self.data = grown

@@ -1,0 +1,160 @@
+"""Ready the core and the models of a run: compiled and cached, or the same source interpreted."""
+
+from __future__ import annotations
+
+import ctypes
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Final
+
+import numba
+import numpy as np
+from numba.core.dispatcher import Dispatcher
+from numpy.typing import NDArray
+
+from ml4t.backtest.errors import PluginError
+from ml4t_backtest_broker_simulation.callback import Numba
+from ml4t_backtest_broker_simulation.core import ADDRESS, CALLBACK, PARAMS, PRESENT, SETUP_SIZE, STATES, STOP
+from ml4t_backtest_broker_simulation.submit import finish_orders, submit_requests
+
+__all__ = ["Core", "Models", "load_core", "plain"]
+
+_CALLBACK: Final = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The entries of the core; see ``entry``. ``match`` is None where the source is interpreted."""
+
+    submit: Callable[..., None]
+    finish: Callable[..., None]
+    match: Callable[..., None] | None
+
+
+def interpreted() -> bool:
+    """Say whether compilation is off (``NUMBA_DISABLE_JIT=1``)."""
+    return not isinstance(submit_requests, Dispatcher)
+
+
+def plain(function: Callable[..., Any]) -> Callable[..., float]:
+    """Return a model's function as Python sees it."""
+    return function.py_func if isinstance(function, Dispatcher) else function
+
+
+@cache
+def load_core() -> Core:
+    """Compile the entries, or load them from the cache folder; once per process, since code has no state."""
+    from ml4t_backtest_broker_simulation import entry
+
+    if interpreted():
+        return Core(submit_requests, finish_orders, None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", numba.errors.NumbaExperimentalFeatureWarning)  # functions as values
+        entries = {
+            name: numba.njit(signature, error_model="numpy", cache=True)(getattr(entry, name))
+            for name, signature in entry.SIGNATURES.items()
+        }
+    return Core(entries["submit"], entries["finish"], entries["match"])
+
+
+@dataclass(slots=True)
+class Models:
+    """The functions of a run with their params and states, laid out as the core takes them.
+
+    Attributes:
+        setup: int64, see ``core``.
+        params, states: float64, those of all models end to end.
+        functions: The functions themselves, for the interpreted core; a missing one is never called.
+        called_back: Names of the functions that are plain Python in a compiled run.
+    """
+
+    setup: NDArray[np.int64] = field(default_factory=lambda: np.zeros(SETUP_SIZE, np.int64))
+    params: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    states: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    functions: list[Callable[..., float]] = field(default_factory=list)
+    called_back: list[str] = field(default_factory=list)
+    _errors: list[BaseException] = field(default_factory=list)
+    _kept: list[Any] = field(default_factory=list)
+
+    def add_values(self, which: int, params: NDArray[np.float64], state: NDArray[np.float64]) -> None:
+        """Append a model's params and initial state."""
+        self.params = np.concatenate([self.params, np.asarray(params, np.float64)])
+        self.states = np.concatenate([self.states, np.asarray(state, np.float64)])
+        self.setup[PARAMS + which + 1] = len(self.params)
+        self.setup[STATES + which + 1] = len(self.states)
+
+    def values(self, which: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return a model's params and state as views."""
+        first, last = self.setup[PARAMS + which : PARAMS + which + 2]
+        begin, end = self.setup[STATES + which : STATES + which + 2]
+        return self.params[first:last], self.states[begin:end]
+
+    def add_function(
+        self,
+        which: int,
+        name: str,
+        function: Callable[..., float],
+        signature: Numba,
+        call: Callable[[int], float],
+    ) -> None:
+        """Take a function in the form in which the core can call it.
+
+        Args:
+            which: Place among the models.
+            name: What it is, for messages.
+            function: Compiled by ``numba.njit``, or plain Python.
+            signature: What it is compiled for.
+            call: Calls the plain function with the run's arrays, given the row.
+        """
+        self.setup[PRESENT + which] = 1
+        self.functions.append(plain(function))
+        if interpreted():
+            return
+        if isinstance(function, Dispatcher):
+            at = ADDRESS + 2 * which
+            self.setup[at : at + 2] = _addresses(function, signature, name)
+            return
+        self.called_back.append(name)
+        self.setup[CALLBACK + which] = self._callback(call)
+
+    def raise_error(self) -> None:
+        """Raise what a callback raised, if one did."""
+        if self._errors:
+            self.setup[STOP] = 0
+            raise self._errors.pop()
+
+    def _callback(self, call: Callable[[int], float]) -> int:
+        def answer(i: int) -> float:
+            try:
+                return float(call(i))
+            except BaseException as error:  # it cannot pass through compiled code: raised when that returns
+                self._errors.append(error)
+                self.setup[STOP] = 1
+                return float("nan")
+
+        pointer = _CALLBACK(answer)
+        self._kept.append(pointer)
+        return ctypes.cast(pointer, ctypes.c_void_p).value or 0
+
+
+def _addresses(function: Dispatcher, signature: Numba, name: str) -> tuple[int, int]:
+    """Compile a function for its fixed shape, checking bounds; return its two addresses."""
+    own = numba.njit(error_model="numpy", boundscheck=True)(function.py_func)
+    with suppress(RuntimeError):  # its source is in no file
+        own.enable_caching()
+    try:
+        result: Numba = own.get_compile_result(signature)
+    except numba.core.errors.NumbaError as error:
+        problem = (
+            f"the {name} function {function.py_func.__module__}.{function.py_func.__qualname__} does not "
+            f"compile for its fixed shape: {str(error).strip().splitlines()[-1]}; mend it, or drop @njit"
+        )
+        raise PluginError(problem) from error
+    library, description = result.library, result.fndesc
+    return (
+        library.get_pointer_to_function(description.llvm_cfunc_wrapper_name),
+        library.get_pointer_to_function(description.llvm_func_name),
+    )

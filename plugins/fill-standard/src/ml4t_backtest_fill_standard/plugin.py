@@ -1,0 +1,21 @@
+"""Say what this distribution offers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ml4t.backtest.hookspecs import Manifest, hookimpl
+
+MANIFEST = Manifest(
+    api=1, name="fill-standard", summary="fill at the next open, the next close or the same close"
+)
+
+
+@hookimpl
+def ml4t_register_fill_models() -> Mapping[str, str]:
+    """Offer the fill models."""
+    return {
+        "next-open": "ml4t_backtest_fill_standard.models:NextOpen",
+        "next-close": "ml4t_backtest_fill_standard.models:NextClose",
+        "same-close": "ml4t_backtest_fill_standard.models:SameClose",
+    }
