@@ -311,9 +311,11 @@ class Engine:
             if before == "done":
                 raise
         finally:
-            for source in parts.sources:
-                source.close()
-            self.result = self._make_result(parts, instants, status, problem, elapsed)
+            try:  # sources are asked for notes and digests while they are open
+                self.result = self._make_result(parts, instants, status, problem, elapsed)
+            finally:
+                for source in parts.sources:
+                    source.close()
 
     def _make_result(
         self, parts: Parts, instants: Instants, status: str, problem: str, elapsed: float
