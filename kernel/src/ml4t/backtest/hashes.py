@@ -78,8 +78,8 @@ def result_hash(state: RunState) -> str:
     texts = [symbols[ledger["symbol"]], _texts(tables.LEDGER_KINDS)[ledger["kind"]]]
     cash = [_numbers(ledger["amount"]), _numbers(ledger["balance"])]
     digest.update(_block("ledger/1", len(ledger), [ledger["timestamp"], *texts, *cash]))
-    figures = ("cash", "equity", "gross_exposure", "net_exposure", "realised", "unrealised", "commission")
-    values = [_numbers(equity[name]) for name in figures]
+    wanted = ("cash", "equity", "gross_exposure", "net_exposure", "realised", "unrealised", "commission")
+    values = [_numbers(equity[name]) for name in wanted]
     digest.update(_block("equity/1", len(equity), [equity["timestamp"], equity["session"], *values]))
     return digest.hexdigest()
 

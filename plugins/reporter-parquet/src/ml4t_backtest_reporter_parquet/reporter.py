@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -85,14 +86,11 @@ class ParquetReporter(Reporter):
         out.mkdir(parents=True, exist_ok=True)
         (out / MANIFEST).unlink(missing_ok=True)
         for name in FRAMES:
-            frame = getattr(result, name)
-            _write(
-                out / f"{name}.parquet",
-                lambda path, frame=frame: frame.write_parquet(path, compression=self._config.compression),
-            )
+            write = partial(getattr(result, name).write_parquet, compression=self._config.compression)
+            _write(out / f"{name}.parquet", write)
         metrics = {name: value if math.isfinite(value) else None for name, value in result.metrics.items()}
         _write_json(out / "metrics.json", metrics)
-        _write_json(out / MANIFEST, dict(result.manifest))
+        _write_json(out / MANIFEST, result.manifest)
 
 
 def _write(path: Path, write: Callable[[Path], object]) -> None:
@@ -105,6 +103,6 @@ def _write(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _write_json(path: Path, content: dict[str, object]) -> None:
+def _write_json(path: Path, content: Mapping[str, object]) -> None:
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     _write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
