@@ -1,0 +1,179 @@
+"""The row checks that every source of bars, quotes, trades and signals shares.
+
+A gate looks at one source, batch after batch, and says all that is wrong in one error: which file, which
+row, which symbol and stamp, and what to do. What a run can live with becomes a note with a count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ml4t.backtest.errors import DataError
+
+__all__ = ["PRICES", "SIZES", "RowGate"]
+
+PRICES = ("open", "high", "low", "close", "price", "bid", "ask")
+SIZES = ("volume", "size", "bid_size", "ask_size")
+
+Mask: TypeAlias = NDArray[np.bool_]
+_PER_DAY = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+_ALLOW = "correct it, or add `allow_negative_prices = true` where the instrument has such prices"
+
+
+@dataclass(kw_only=True)
+class RowGate:
+    """Check the rows of one source, in canonical columns.
+
+    Attributes:
+        origin: File or frame, for messages.
+        kind: What a row is; equal stamps of one symbol are genuine for quotes and trades only.
+        time_column: The column that orders the rows: ``timestamp``, ``known_at`` or ``event_time``.
+        fields: Names of the value columns.
+        sort: Whether the caller sorts, so that a symbol's stamps may go back.
+        allow_negative: Whether prices at or below zero are legal.
+        place: Names a row by its number among those given to ``check``; by default ``<origin> row <n>``.
+        errors: One sentence per fault found so far.
+        rows: Number of rows seen.
+        in_time_order: Whether no stamp was older than the one before it.
+        went_back: Whether the stamps of some symbol went back.
+        all_midnight: Whether every stamp was a date, or midnight in its own zone.
+    """
+
+    origin: str
+    kind: Literal["bar", "quote", "trade", "signal", "table"]
+    time_column: str
+    fields: Sequence[str]
+    sort: bool = False
+    allow_negative: bool = False
+    place: Callable[[int], str] | None = None
+    errors: list[str] = field(default_factory=list)
+    rows: int = 0
+    in_time_order: bool = True
+    went_back: bool = False
+    all_midnight: bool = True
+    _counts: dict[str, int] = field(default_factory=dict)
+    _tail: pl.DataFrame | None = None
+    _frame: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+    def check(self, frame: pl.DataFrame) -> None:
+        """Look at the next rows.
+
+        Args:
+            frame: ``symbol`` (String, Categorical or Enum), the time column (Date or Datetime), and the
+                fields; also ``event_time`` where rows of one ``known_at`` differ in it.
+        """
+        self._frame = frame
+        self.rows += frame.height
+        for name in ("symbol", self.time_column):
+            missing = frame[name].is_null().to_numpy()
+            self._fault(missing, f"no {name}", "give each row one, or leave the row out")
+            if missing.any():
+                return
+        if frame.height:
+            self._check_order(frame)
+            self._check_values({name: self._numbers(frame[name]) for name in self.fields})
+
+    def raise_if_any(self) -> None:
+        """Raise one ``DataError`` with every fault found so far, if there is any."""
+        if self.errors:
+            raise DataError(*self.errors)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return one sentence, with its count, per finding that does not stop a run."""
+        counts = self._counts.items()
+        return tuple(f"{self.origin}: {count:,} of {self.rows:,} rows {what}" for what, count in counts)
+
+    def _check_order(self, frame: pl.DataFrame) -> None:
+        """Look for stamps that go back and for rows given twice, over the edges of batches too."""
+        stamps_of = frame[self.time_column]
+        if self.all_midnight and isinstance(stamps_of.dtype, pl.Datetime):
+            local = stamps_of.dt.replace_time_zone(None).to_physical()
+            self.all_midnight = bool((local % _PER_DAY[stamps_of.dtype.time_unit] == 0).all())
+        keys = [name for name in ("symbol", "event_time") if name in frame.columns]
+        rows = frame.select(pl.col(keys), pl.col(self.time_column).alias("#"))
+        rows = rows if self._tail is None else pl.concat([self._tail, rows], how="vertical_relaxed")
+        names = rows["symbol"].unique().cast(pl.String).sort()
+        codes = rows["symbol"].cast(pl.Enum(names)).to_physical().to_numpy().astype(np.int32)
+        stamps = rows["#"].to_physical().to_numpy()
+        self._tail = rows.filter(stamps == stamps[-1])
+        later, up, many = np.diff(stamps), np.diff(codes) > 0, self.kind in ("quote", "trade")
+        ordered = bool((later >= 0).all())
+        self.in_time_order &= ordered
+        ascending = up | ((np.diff(codes) == 0) & (later > 0))
+        if (ordered and (many or ((later > 0) | up).all())) or ascending.all():
+            return
+        order = np.argsort(codes.astype(np.uint16) if len(names) < 1 << 16 else codes, kind="stable")
+        same, later = np.diff(codes[order]) == 0, np.diff(stamps[order])
+        shift = rows.height - frame.height
+        if (back := same & (later < 0)).any():
+            self.went_back = True
+            mask = _mask(order[1:][back] - shift, frame.height)
+            if not self.sort:
+                self._fault(mask, "the stamps of this symbol go back", "sort the rows, or add `sort = true`")
+            order = np.lexsort((stamps, codes))
+            same, later = np.diff(codes[order]) == 0, np.diff(stamps[order])
+        twice = same & (later == 0)
+        if "event_time" in keys:
+            twice &= np.diff(rows["event_time"].to_physical().to_numpy()[order]) == 0
+        if twice.any() and not many:
+            pairs = np.sort([order[:-1][twice], order[1:][twice]], axis=0) - shift
+            first = self._place(int(pairs[0][pairs[1].argmin()]))
+            what = f"this symbol and stamp were given before, in {first}"
+            self._fault(_mask(pairs[1], frame.height), what, "keep one of the rows")
+
+    def _numbers(self, column: pl.Series) -> NDArray[np.float64]:
+        """Return a field with NaN for unknown; text in it is a fault, shown by its first row."""
+        numbers = column.cast(pl.Float64, strict=False) if column.dtype.is_numeric() else None
+        if numbers is None:
+            numbers = column.cast(pl.String).cast(pl.Float64, strict=False)
+            strange = column.is_not_null() & numbers.is_null()
+            what = f"{column.name} is {column[strange.arg_max() or 0]!r}, which is no number"
+            wrong = (strange if strange.any() else column.is_not_null()).to_numpy()
+            self._fault(wrong, what, f"correct it, or map another column to {column.name}")
+        return numbers.to_numpy()
+
+    def _check_values(self, values: dict[str, NDArray[np.float64]]) -> None:
+        market = self.kind in ("bar", "quote", "trade")
+        for name, column in values.items():
+            lack = "a symbol cannot fill there" if market and name in PRICES else "unknown there"
+            self._count(np.isnan(column), f"have no {name}: {lack}")
+            self._fault(np.isinf(column), f"{name} is infinite", "correct it, or leave it empty")
+            if market and name in PRICES and not self.allow_negative:
+                self._fault(column <= 0, f"{name} is not above zero", _ALLOW)
+            if market and name in SIZES:
+                self._fault(column < 0, f"{name} is negative", "correct it")
+        if self.kind == "bar" and {"low", "high"} <= values.keys():
+            low, high = values["low"], values["high"]
+            self._fault(high < low, "high is below low", "correct the row")
+            for name in [name for name in ("open", "close") if name in values]:
+                outside = (values[name] > high) | (values[name] < low)
+                self._count(outside, f"have {name} outside low and high")
+        if self.kind == "quote" and {"bid", "ask"} <= values.keys():
+            self._count(values["bid"] > values["ask"], "are crossed: bid above ask")
+
+    def _count(self, mask: Mask, what: str) -> None:
+        if count := int(np.count_nonzero(mask)):
+            self._counts[what] = self._counts.get(what, 0) + count
+
+    def _fault(self, mask: Mask, what: str, remedy: str) -> None:
+        if count := int(np.count_nonzero(mask)):
+            row = int(mask.argmax())
+            key = f"({self._frame['symbol'][row]}, {self._frame[self.time_column][row]})"
+            more = f" (and {count - 1:,} more rows like it)" if count > 1 else ""
+            self.errors.append(f"{self._place(row)} {key}: {what}{more}; {remedy}")
+
+    def _place(self, row: int) -> str:
+        number = self.rows - self._frame.height + row
+        return self.place(number) if self.place else f"{self.origin} row {number}"
+
+
+def _mask(rows: NDArray[np.int64], length: int) -> Mask:
+    mask = np.zeros(length, np.bool_)
+    mask[rows[rows >= 0]] = True
+    return mask
