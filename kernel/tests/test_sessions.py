@@ -123,30 +123,6 @@ def test_a_break_is_not_open():
     assert [0, 0, 0, 0, -1] == hong_kong.session_at(times).tolist()
 
 
-def test_a_bar_is_cut_where_the_market_closes(new_york):
-    """An hour that begins at 16:30 UTC of a half day ends at 17:00."""
-    starts = instants("2024-07-03T16:30", "2024-07-03T15:30", "2024-07-03T18:00")
-    _, ends = new_york.clip(starts, starts + DAY_NS // 24, closing=False)
-    assert instants("2024-07-03T17:00", "2024-07-03T16:30", "2024-07-03T19:00").tolist() == ends.tolist()
-
-
-def test_a_bar_stamped_at_its_close_begins_no_earlier_than_its_session(new_york):
-    """A day that ends at the close began at the open."""
-    ends = instants("2024-07-03T17:00", "2024-07-05T14:00")
-    starts, _ = new_york.clip(ends - DAY_NS, ends, closing=True)
-    assert instants("2024-07-03T13:30", "2024-07-05T13:30").tolist() == starts.tolist()
-
-
-def test_a_bar_runs_over_the_seam_of_sessions_without_a_pause():
-    """Cutting a four-hour bar at midnight where the market never closes would show its end too early."""
-    always = table(AlwaysOpen().sessions(date(2024, 7, 1), date(2024, 7, 2)), timezone="UTC", name="24/7")
-    starts = instants("2024-07-01T22:00", "2024-07-02T22:00")
-    _, ends = always.clip(starts, starts + DAY_NS // 6, closing=False)
-    assert (starts + DAY_NS // 6).tolist() == ends.tolist()
-    begins, _ = always.clip(starts, starts + DAY_NS // 6, closing=True)
-    assert starts.tolist() == begins.tolist()
-
-
 def test_without_a_calendar_each_utc_day_is_a_session():
     """The end of a day is the start of the next."""
     rows = AlwaysOpen().sessions(date(2023, 12, 31), date(2024, 1, 1))

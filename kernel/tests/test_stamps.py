@@ -224,17 +224,17 @@ def test_an_open_stamped_bar_is_known_at_its_end(new_york):
     assert [[ns("2024-07-03T13:30")], [ns("2024-07-03T13:35")], [ns("2024-07-03T13:35")]] == lists(got)
 
 
-def test_an_open_stamped_bar_ends_at_the_latest_when_its_session_does(new_york):
-    """An hour that begins half an hour before the close of a half day."""
+def test_an_open_stamped_bar_lasts_its_period_also_over_the_close(new_york):
+    """An hour that begins half an hour before a close may hold trades after hours, so it is known at its end."""
     got = derive(resolve(bar="1h", stamp="open"), frame(datetime(2024, 7, 3, 16, 30, tzinfo=UTC)), new_york)
-    assert [[ns("2024-07-03T16:30")], [ns("2024-07-03T17:00")], [ns("2024-07-03T17:00")]] == lists(got)
+    assert [[ns("2024-07-03T16:30")], [ns("2024-07-03T17:30")], [ns("2024-07-03T17:30")]] == lists(got)
 
 
 def test_a_close_stamped_bar_starts_a_period_before(new_york):
-    """But not before its session: a clock hour that ends at 10:00 began at 09:30."""
+    """A clock hour that ends at 10:00 began at 09:00, whenever the market opened."""
     stamps = frame(datetime(2024, 7, 5, 14, tzinfo=UTC), datetime(2024, 7, 5, 15, tzinfo=UTC))
     start, event_time, known_at = derive(resolve(bar="1h", stamp="close"), stamps, new_york)
-    assert [ns("2024-07-05T13:30"), ns("2024-07-05T14:00")] == start.tolist()
+    assert [ns("2024-07-05T13:00"), ns("2024-07-05T14:00")] == start.tolist()
     assert [ns("2024-07-05T14:00"), ns("2024-07-05T15:00")] == event_time.tolist() == known_at.tolist()
 
 

@@ -126,7 +126,8 @@ class _Assembly:
         portfolio = self._build("portfolio", self._table("portfolio", "standard"), "portfolio")
         risk = [self._build("risk", table, f"risk.{i}") for i, table in enumerate(settings.get("risk") or [])]
         reporters = [
-            self._build("reporter", table, f"reporter.{i}") for i, table in enumerate(settings.get("reporter") or [])
+            self._build("reporter", table, f"reporter.{i}")
+            for i, table in enumerate(settings.get("reporter") or [])
         ]
         instruments = self._instruments()
         if not settings.get("feed"):
@@ -221,10 +222,12 @@ class _Assembly:
     def _strategy(self) -> tuple[Strategy, Setup]:
         value = self.settings.get("strategy")
         if value is None:
-            self.errors.add("strategy", "is missing: name one, as in [strategy] use = \"signal\"")
+            self.errors.add("strategy", 'is missing: name one, as in [strategy] use = "signal"')
         strategy: Any = None if value is None else self._build("strategy", value, "strategy")
         if strategy is not None and not isinstance(strategy, Strategy):
-            self.errors.add("strategy", f"{type(strategy).__name__} does not derive from ml4t.backtest.Strategy")
+            self.errors.add(
+                "strategy", f"{type(strategy).__name__} does not derive from ml4t.backtest.Strategy"
+            )
         elif strategy is not None and not _sees_data(strategy):
             self.errors.add(
                 "strategy",
@@ -252,7 +255,9 @@ class _Assembly:
         table = self.settings.get("clock") or {}
         unknown = [key for key in table if key != "calendar"]
         for key in unknown:
-            self.errors.add(f"clock.{key}", f"is not a known key; {nearest(key, ['calendar']) or 'known is calendar'}")
+            self.errors.add(
+                f"clock.{key}", f"is not a known key; {nearest(key, ['calendar']) or 'known is calendar'}"
+            )
         value = table.get("calendar", "24/7")
         if value == "24/7":
             return AlwaysOpen()
@@ -266,7 +271,11 @@ class _Assembly:
     def _capital(self) -> dict[str, float]:
         value = self.settings.get("capital")
         value = 100_000.0 if value is None else value
-        capital = {"USD": float(value)} if not isinstance(value, Mapping) else {k: float(v) for k, v in value.items()}
+        capital = (
+            {"USD": float(value)}
+            if not isinstance(value, Mapping)
+            else {k: float(v) for k, v in value.items()}
+        )
         if len(capital) != 1:
             self.errors.add("capital", f"names {len(capital)} currencies; this version keeps accounts in one")
         if not all(np.isfinite(amount) and amount > 0 for amount in capital.values()):
@@ -348,16 +357,24 @@ def _check_prices(parts: Parts) -> None:
 def _header(parts: Parts, settings: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the lines that every run begins with: what is assumed, in words."""
     lines = [f"run {parts.name}, seed {parts.seed}, calendar {parts.sessions.name}"]
-    lines.append(f"from {settings.get('start') or 'the first row'} to {settings.get('end') or 'the last row'}")
+    lines.append(
+        f"from {settings.get('start') or 'the first row'} to {settings.get('end') or 'the last row'}"
+    )
     lines[-1] += f", warm-up {settings['warmup']}" if settings.get("warmup") else ""
-    lines.append("capital " + ", ".join(f"{amount:,.2f} {currency}" for currency, amount in parts.capital.items()))
+    lines.append(
+        "capital " + ", ".join(f"{amount:,.2f} {currency}" for currency, amount in parts.capital.items())
+    )
     for source in parts.sources:
         spec = source.spec
         basis = f", {spec.prices} prices" if spec.prices else ""
-        lines.append(f"{spec.kind} source {spec.name}: {spec.origin}, stamps are {spec.rule.convention}{basis}")
+        lines.append(
+            f"{spec.kind} source {spec.name}: {spec.origin}, stamps are {spec.rule.convention}{basis}"
+        )
     models = parts.models
     lines.append(f"fills: {models.fill.describe()}")
-    costs = [f"{kind} {model.describe()}" for kind in _MODELS[1:] if (model := getattr(models, kind)) is not None]
+    costs = [
+        f"{kind} {model.describe()}" for kind in _MODELS[1:] if (model := getattr(models, kind)) is not None
+    ]
     lines.append("costs: " + (", ".join(costs) or "none"))
     lines += [f"{name}: {phrase}" for name, phrase in parts.broker.describe().items()]
     return tuple(lines)

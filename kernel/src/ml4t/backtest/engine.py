@@ -13,12 +13,13 @@ from types import FrameType
 from typing import Any
 
 from ml4t.backtest.assembly import Parts, assemble
-from ml4t.backtest.context import Context, to_datetime
+from ml4t.backtest.context import Context
 from ml4t.backtest.core.bus import EventBus
 from ml4t.backtest.core.clock import Clock
 from ml4t.backtest.core.pit import Released
 from ml4t.backtest.core.schedule import Schedule
 from ml4t.backtest.errors import RunError, RunInterrupted
+from ml4t.backtest.handles import to_datetime
 from ml4t.backtest.instant import Instants
 from ml4t.backtest.interfaces import Progress
 from ml4t.backtest.journal import Journal
@@ -80,12 +81,20 @@ class Engine:
         host: PluginHost | None = None,
         **settings: Any,
     ) -> None:
-        given = {**settings, "capital": capital, "strategy": strategy, "broker": broker, "portfolio": portfolio}
+        given = {
+            **settings,
+            "capital": capital,
+            "strategy": strategy,
+            "broker": broker,
+            "portfolio": portfolio,
+        }
         given |= {"seed": seed, "start": start, "end": end}
         stamps = {"stamp": stamp, "timezone": timezone}
         stamps = {key: value for key, value in stamps.items() if value is not None}
         if prices is not None:
-            frame = {"use": "frame", "name": "prices", "frame": prices, **stamps} | ({"bar": bar} if bar else {})
+            frame = {"use": "frame", "name": "prices", "frame": prices, **stamps} | (
+                {"bar": bar} if bar else {}
+            )
             given["feed"] = [frame, *_as_list(given.get("feed"))]
         for name, frame in (("signals", signals), ("weights", weights)):
             if frame is not None:
@@ -163,7 +172,9 @@ class Engine:
 
     def _wire(self, parts: Parts) -> Instants:
         state = RunState()
-        state.rules = {name: (row.quantity_step, row.lot, row.multiplier) for name, row in parts.instruments.items()}
+        state.rules = {
+            name: (row.quantity_step, row.lot, row.multiplier) for name, row in parts.instruments.items()
+        }
         clock = Clock(parts.sources, parts.sessions, last=parts.end)
         released = [Released(source.spec, state) for source in parts.sources]
         outbox, journal = Outbox(state), Journal(state)
@@ -353,7 +364,9 @@ class Engine:
         component = {"broker": parts.broker, "portfolio": parts.portfolio}.get(instants.doing.split(".")[0])
         ref = parts.owners.get(id(component or parts.strategy))
         owner = ref.owner if ref else type(component or parts.strategy).__name__
-        when = to_datetime(instants.state.now).isoformat() if instants.state.now else "before the first instant"
+        when = (
+            to_datetime(instants.state.now).isoformat() if instants.state.now else "before the first instant"
+        )
         error.add_note(f"raised in {instants.doing} of {owner} at {when}")
 
     def snapshot(self, path: Path | str) -> None:

@@ -26,7 +26,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ml4t.backtest.context import Context, Order, SignalBatch
+from ml4t.backtest.context import Context
 from ml4t.backtest.core.bus import EventBus
 from ml4t.backtest.core.clock import Chunk, Clock, Rows, SourceRows
 from ml4t.backtest.core.event import (
@@ -42,6 +42,7 @@ from ml4t.backtest.core.event import (
 )
 from ml4t.backtest.core.pit import Market, Released
 from ml4t.backtest.errors import RunError
+from ml4t.backtest.handles import Order, SignalBatch
 from ml4t.backtest.interfaces.broker import Broker
 from ml4t.backtest.interfaces.portfolio import Portfolio
 from ml4t.backtest.interfaces.risk import RiskManager
@@ -58,7 +59,8 @@ Parts: TypeAlias = list[tuple[int, Rows, int, int]]
 News: TypeAlias = tuple[list[str] | None, int | None, int | None]
 
 MAX_ROUNDS = 50
-_STRETCH = 2048
+# Larger batches of young objects wake the garbage collector at every one (measured: twice the time a row).
+_STRETCH = 512
 _MARKET_KINDS = ("bar", "quote", "trade")
 _EVENTS: dict[str, tuple[type[MarketEvent], tuple[str, ...]]] = {
     "bar": (BarEvent, ("open", "high", "low", "close", "volume")),
@@ -107,7 +109,9 @@ class Instants:
         self._several = len(self._prices) > 1
         self._fills_seen = 0
         self._events_seen = 0
-        clock.wants_opens = self._calls["before_trading_start"] is not None or bus.has_subscribers(SessionEvent)
+        clock.wants_opens = self._calls["before_trading_start"] is not None or bus.has_subscribers(
+            SessionEvent
+        )
         if self._calls["on_event"]:
             for event_class in strategy.listens_to:
                 bus.subscribe(event_class, self._custom)
@@ -318,7 +322,9 @@ class Instants:
             self.doing = "on_signal"
             values = {name: rows.values[row, cut].copy() for row, name in enumerate(spec.fields)}
             times = rows.event_time[cut].copy()
-            on_signal(SignalBatch(spec.name, rows.symbol[cut].copy(), times, self.state.now, values), self.context)
+            on_signal(
+                SignalBatch(spec.name, rows.symbol[cut].copy(), times, self.state.now, values), self.context
+            )
         on_event = self._calls["on_event"]
         if on_event is None and not self.bus.has_subscribers(SignalEvent):
             return

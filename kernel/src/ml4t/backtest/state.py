@@ -52,13 +52,11 @@ LEDGER_KINDS: Final = ("deposit", "fill", "commission")
 
 # The documented reasons of a transition; an index into this tuple is what the tables store.
 REASONS: Final[tuple[str, ...]] = (
-    "",
-    *(
-        "replaced-by-target cancelled-by-strategy end-of-run quantity-not-finite quantity-zero "
-        "order-kind-not-supported time-in-force-not-supported no-mark refused-by-risk next-open next-close "
-        "same-close unknown-order already-done fill-price-not-finite unknown-symbol unknown-account"
-    ).split(),
-)
+    "", "replaced-by-target", "cancelled-by-strategy", "end-of-run", "quantity-not-finite", "quantity-zero",
+    "order-kind-not-supported", "time-in-force-not-supported", "no-mark", "refused-by-risk", "next-open",
+    "next-close", "same-close", "unknown-order", "already-done", "fill-price-not-finite", "unknown-symbol",
+    "unknown-account",
+)  # fmt: skip
 
 
 def _row(fields: str) -> np.dtype[np.void]:
@@ -91,9 +89,7 @@ REQUEST: Final = _row(
     "action:i1 kind:i1 time_in_force:i1 is_target:i1 symbol:i4 account:i2 reason:i2 tag:i4 "
     "order_id:i8 basket:i8 quantity:f8 limit_price:f8 stop_price:f8 known_at:i8"
 )
-ORDER_EVENT: Final = _row(
-    "timestamp:i8 order_id:i8 sequence:i8 status:i1 reason:i2 quantity:f8 filled:f8"
-)
+ORDER_EVENT: Final = _row("timestamp:i8 order_id:i8 sequence:i8 status:i1 reason:i2 quantity:f8 filled:f8")
 # slippage: cash lost to slippage and impact, >= 0 is a cost
 FILL: Final = _row(
     "order_id:i8 symbol:i4 account:i2 reason:i2 quantity:f8 price:f8 reference_price:f8 commission:f8 "
@@ -107,9 +103,7 @@ ACCOUNT: Final = _row(
 # kind: an index into LEDGER_KINDS
 # amount: signed change of cash
 # balance: cash afterwards
-LEDGER: Final = _row(
-    "timestamp:i8 order_id:i8 symbol:i4 account:i2 kind:i2 amount:f8 balance:f8"
-)
+LEDGER: Final = _row("timestamp:i8 order_id:i8 symbol:i4 account:i2 kind:i2 amount:f8 balance:f8")
 # session: label, days since 1970-01-01
 EQUITY: Final = _row(
     "timestamp:i8 session:i8 cash:f8 equity:f8 gross_exposure:f8 net_exposure:f8 long_pnl:f8 "

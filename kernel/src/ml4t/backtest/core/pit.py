@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ml4t.backtest.core.clock import Rows
-from ml4t.backtest.core.event import MarketEvent
 from ml4t.backtest.errors import LookAheadError
-from ml4t.backtest.interfaces.feed import SourceSpec
-from ml4t.backtest.state import RunState
+
+if TYPE_CHECKING:
+    from ml4t.backtest.core.event import MarketEvent
+    from ml4t.backtest.core.queue import Rows
+    from ml4t.backtest.interfaces.feed import SourceSpec
+    from ml4t.backtest.state import RunState
 
 __all__ = ["Market", "Released", "Slice"]
 
@@ -252,7 +254,9 @@ class Released:
         """Return a field of the newest instant's rows, float64, in the order of ``symbol_ids``."""
         if self.pending:
             self._sync()
-        return _read_only(self._values[self._row(field), self._starts[-1] if self._starts else 0 : self.count])
+        return _read_only(
+            self._values[self._row(field), self._starts[-1] if self._starts else 0 : self.count]
+        )
 
     def times(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return (event_time, known_at) of the newest instant's rows."""
@@ -282,9 +286,9 @@ class Released:
         out = np.full((bars, width), np.nan)
         if have:
             lengths = np.diff([*self._starts[-have:], self.count])
-            out[np.repeat(np.arange(bars - have, bars), lengths), self._symbol[start : self.count]] = self._values[
-                row, start : self.count
-            ]
+            out[np.repeat(np.arange(bars - have, bars), lengths), self._symbol[start : self.count]] = (
+                self._values[row, start : self.count]
+            )
         return _read_only(out)
 
     def window(self, fields: Sequence[str], since: int, until: int) -> pl.DataFrame:

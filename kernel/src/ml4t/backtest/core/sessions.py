@@ -62,17 +62,6 @@ class SessionTable:
                 f"calendar {name}: session {day} overlaps or is out of order; correct the calendar"
             )
 
-        # Sessions without a pause between them are one stretch: a bar may run over their seam.
-        pauses = self.open[1:] > self.close[:-1]
-        partial = self.close - self.open < DAY_NS
-        ends = np.flatnonzero(np.append(pauses, partial[-1:]))
-        starts = np.flatnonzero(np.append(partial[:1], pauses))
-        rows = np.arange(len(self))
-        limits = np.iinfo(np.int64)
-        following, preceding = np.searchsorted(ends, rows), np.searchsorted(starts, rows, side="right") - 1
-        self._shuts: Integers = np.append(np.append(self.close[ends], limits.max)[following], limits.max)
-        self._begins: Integers = np.append(np.append(self.open[starts], limits.min)[preceding], limits.min)
-
     def __len__(self) -> int:
         return len(self.label)
 
@@ -99,21 +88,6 @@ class SessionTable:
         row = self._rows[rows]
         on_break = (row["break_start"] != NO_BREAK) & (row["break_start"] <= timestamps)
         return np.asarray((rows >= 0) & ~(on_break & (timestamps < row["break_end"])))
-
-    def clip(self, starts: Integers, ends: Integers, *, closing: bool) -> tuple[Integers, Integers]:
-        """Cut bars where the market really stops; one that lies outside its sessions stays whole.
-
-        Args:
-            starts: int64 (n,), UTC ns.
-            ends: int64 (n,), UTC ns.
-            closing: Whether the end of a bar tells its session rather than its start.
-
-        Returns:
-            Starts and ends, the former moved only if closing, the latter only if not.
-        """
-        if closing:
-            return np.maximum(starts, self._begins[self.session_at(ends, closing=True)]), ends
-        return starts, np.minimum(ends, self._shuts[self.session_at(starts)])
 
     def label_open(self, days: Integers) -> Integers:
         """Return the open (UTC ns) of each label; the start of that local day where it is no session."""

@@ -142,9 +142,8 @@ def derive(rule: StampRule, frame: pl.DataFrame, sessions: SessionTable, *, firs
     """Compute bar_start, event_time and known_at of each row.
 
     A label stands for its session: its open, its close, known at that close plus latency; a label that is
-    no session waits for the end of that local day. A bar that would run over the end of the session in
-    which it starts (stamped at its close: over the start of that in which it ends) is cut there. What is
-    no bar starts when it happens.
+    no session waits for the end of that local day. A bar lasts its whole period, also over a close: trades
+    after hours may be in it. What is no bar starts when it happens.
 
     Args:
         rule: What the stamps mean.
@@ -178,7 +177,7 @@ def derive(rule: StampRule, frame: pl.DataFrame, sessions: SessionTable, *, firs
     else:
         stamps, period, closing = instants("timestamp"), rule.period_ns or 0, rule.convention == "close"
         begin = stamps - period if closing else stamps
-        start, end = sessions.clip(begin, begin + period, closing=closing)
+        start, end = begin, begin + period
     known_at = end + rule.latency_ns
     if "known_at" in frame.columns:
         known_at = np.maximum(known_at, instants("known_at"))

@@ -26,7 +26,14 @@ class _Orders(Protocol):
     def open_quantities(self) -> tuple[Floats, Floats]: ...
     def cancel_targets(self, symbols: Ints) -> None: ...
     def place(
-        self, symbols: Ints, quantities: Floats, *, is_target: bool, tag: int, basket: int, reasons: Ints | None
+        self,
+        symbols: Ints,
+        quantities: Floats,
+        *,
+        is_target: bool,
+        tag: int,
+        basket: int,
+        reasons: Ints | None,
     ) -> Ints: ...
 
 

@@ -1,0 +1,176 @@
+"""Rows of one source between its batches and their release."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ml4t.backtest.core.stamps import derive
+from ml4t.backtest.errors import DataError
+
+if TYPE_CHECKING:
+    from ml4t.backtest.core.clock import Clock
+    from ml4t.backtest.interfaces.feed import Source, SourceSpec
+
+__all__ = ["FOREVER", "Ints", "Queue", "Rows"]
+
+Ints = NDArray[np.int64]
+FOREVER = np.iinfo(np.int64).max
+_OHLCV = ("open", "high", "low", "close", "volume")
+
+
+@dataclass(slots=True)
+class Rows:
+    """Columns of one source, in the order of release.
+
+    Attributes:
+        spec: The source's description.
+        known_at, event_time, bar_start: int64 (n,), UTC ns; ``known_at`` never decreases.
+        symbol: int32 (n,), symbol ids of the run.
+        values: float64 (n_fields, n), C-contiguous; row f is ``spec.fields[f]``; unknown is NaN.
+        ohlcv: int64 (5,), row of ``values`` for open, high, low, close, volume, -1 where there is none.
+    """
+
+    spec: SourceSpec
+    known_at: Ints
+    event_time: Ints
+    bar_start: Ints
+    symbol: NDArray[np.int32]
+    values: NDArray[np.float64]
+    ohlcv: Ints
+
+    def __len__(self) -> int:
+        return len(self.known_at)
+
+    def slice(self, start: int, stop: int) -> Rows:
+        """Return the rows ``start:stop`` as views."""
+        times = (column[start:stop] for column in (self.known_at, self.event_time, self.bar_start))
+        return Rows(self.spec, *times, self.symbol[start:stop], self.values[:, start:stop], self.ohlcv)
+
+
+class Queue:
+    """Rows of one source that are read but not yet released."""
+
+    def __init__(self, source: Source, clock: Clock) -> None:
+        self.spec = source.spec
+        self.drained = False
+        self._silent_until = 0
+        self._clock = clock
+        self._batches = iter(source.batches())
+        fields = list(self.spec.fields)
+        self._ohlcv = np.array([fields.index(name) if name in fields else -1 for name in _OHLCV], np.int64)
+        self._rows = self._empty()
+
+    @property
+    def watermark(self) -> int:
+        """Rows known before this instant are all at hand."""
+        if self.drained:
+            return FOREVER
+        return max(int(self._rows.known_at[-1]) if len(self._rows) else self._clock._cut, self._silent_until)
+
+    @property
+    def first(self) -> int:
+        """Instant of the oldest row at hand; the end of time when there is none."""
+        return int(self._rows.known_at[0]) if len(self._rows) else FOREVER
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every row was read and released."""
+        return self.drained and not len(self._rows)
+
+    def limit(self, rows: int) -> int:
+        """Return an instant that keeps a chunk near ``rows`` rows."""
+        known = self._rows.known_at
+        return FOREVER if len(known) <= rows else max(int(known[rows]), self._clock._cut + 1)
+
+    def pull(self) -> None:
+        """Read one more batch behind the rows at hand."""
+        if self.drained:
+            return
+        try:
+            batch = next(self._batches)
+        except StopIteration:
+            self.drained = True
+            return
+        frame = batch if isinstance(batch, pl.DataFrame) else pl.DataFrame(batch)
+        if len(frame):
+            fresh = self._ingest(frame)
+            self._rows = _join(self._rows, fresh) if len(self._rows) else fresh
+            self._sort()
+        elif self._clock._time_source is not None:
+            self._silent_until = self._clock._time_source.now() + 1
+
+    def take(self, cut: int) -> Rows:
+        """Remove and return the rows known before ``cut`` (and not after the run's end)."""
+        limit = min(cut, self._clock._last + 1) if self._clock._last < FOREVER else cut
+        stop = int(np.searchsorted(self._rows.known_at, limit))
+        out = self._rows.slice(0, stop)
+        out.values = np.ascontiguousarray(out.values)  # what the compiled core takes
+        self._rows = self._rows.slice(stop, len(self._rows))
+        if self._clock._last < FOREVER and len(self._rows) and self._rows.known_at[0] > self._clock._last:
+            self._rows, self.drained = self._empty(), True
+        return out
+
+    def _ingest(self, frame: pl.DataFrame) -> Rows:
+        bar_start, event_time, known_at = derive(self.spec.rule, frame, self._clock.sessions)
+        late = known_at < self._clock._cut
+        if late.any():
+            self._take_late(frame, late)
+            known_at = np.maximum(known_at, self._clock._cut)
+        values = np.empty((len(self.spec.fields), len(frame)))
+        for row, name in enumerate(self.spec.fields):
+            column = frame.get_column(name)
+            values[row] = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
+        symbol = self._clock._encode(frame.get_column("symbol"))
+        return Rows(self.spec, known_at, event_time, bar_start, symbol, values, self._ohlcv)
+
+    def _take_late(self, frame: pl.DataFrame, late: NDArray[np.bool_]) -> None:
+        if self._clock._late == "refuse":
+            row = frame.row(int(np.flatnonzero(late)[0]), named=True)
+            raise DataError(
+                f"{self.spec.origin}: source {self.spec.name!r} goes back in time at {row}: "
+                "sort it by time, or add `sort = true`"
+            )
+        counts = self._clock.late_rows
+        counts[self.spec.name] = counts.get(self.spec.name, 0) + int(late.sum())
+
+    def _sort(self) -> None:
+        """Put rows into the order of release; most sources are in it already."""
+        rows = self._rows
+        later = np.diff(rows.known_at)
+        if self.spec.kind in ("quote", "trade"):
+            if not (later < 0).any():
+                return
+            order = np.argsort(rows.known_at, kind="stable")
+        else:
+            rank = self._clock._ranks()[rows.symbol]
+            if ((later > 0) | ((later == 0) & (np.diff(rank) >= 0))).all():
+                return
+            order = np.lexsort((rank, rows.known_at))
+        self._rows = Rows(
+            self.spec,
+            rows.known_at[order],
+            rows.event_time[order],
+            rows.bar_start[order],
+            rows.symbol[order],
+            np.ascontiguousarray(rows.values[:, order]),
+            self._ohlcv,
+        )
+
+    def _empty(self) -> Rows:
+        none = np.zeros(0, np.int64)
+        values = np.zeros((len(self.spec.fields), 0))
+        return Rows(self.spec, none, none, none, np.zeros(0, np.int32), values, self._ohlcv)
+
+
+def _join(first: Rows, second: Rows) -> Rows:
+    """Return the rows of both, one after the other."""
+    pairs = [
+        np.concatenate([getattr(first, name), getattr(second, name)], axis=-1)
+        for name in ("known_at", "event_time", "bar_start", "symbol", "values")
+    ]
+    return Rows(first.spec, *pairs, first.ohlcv)
