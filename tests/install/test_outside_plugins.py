@@ -63,7 +63,7 @@ from ml4t.backtest import Strategy
 
 class BuyOnce(Strategy):
     def on_slice(self, market, context):
-        if not context.position("A"):
+        if not context.position("A").quantity:
             context.order("A", 10)
 """
 RUN_FILE = """\
