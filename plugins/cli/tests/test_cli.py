@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from ml4t.backtest.hookspecs import Manifest, hookimpl
+from ml4t.backtest.plugins import PluginHost
 from ml4t_backtest_cli.main import DONE, INPUT, main
 from ml4t_backtest_cli.running import _reporters, free_folder
 
@@ -95,3 +97,36 @@ def test_reporters_are_console_and_parquet_unless_the_run_file_names_others(conf
     """``--quiet`` silences the console and leaves the files."""
     given = {"disable": [], "only": None, "quiet": False} | options
     assert overrides == _reporters(configured, **given)
+
+
+class Greeting:
+    """A plugin of somebody else."""
+
+    MANIFEST = Manifest(api=1, name="cli-greeting", summary="say hello")
+
+    @hookimpl
+    def ml4t_add_cli(self, subcommands):
+        hello = subcommands.add_parser("hello")
+        hello.set_defaults(function=lambda arguments: print("hello") or 0)
+
+
+def test_plugin_adds_a_command(monkeypatch, capsys):
+    """A subcommand of a third party is a command like ours."""
+    host = PluginHost.only(Greeting())
+    monkeypatch.setattr("ml4t.backtest.plugins.PluginHost", lambda: host)
+    assert DONE == main(["hello"])
+    assert "hello\n" == capsys.readouterr().out
+
+
+def test_plugin_that_fails_to_add_its_command_is_named_and_harms_no_other(monkeypatch, capsys):
+    """Our commands work whatever a plugin does."""
+
+    class Broken(Greeting):
+        @hookimpl
+        def ml4t_add_cli(self, subcommands):
+            raise RuntimeError("greeting is broken")
+
+    host = PluginHost.only(Broken())
+    monkeypatch.setattr("ml4t.backtest.plugins.PluginHost", lambda: host)
+    assert DONE == main(["--help"])
+    assert "warning: a plugin could not add its commands: greeting is broken" in capsys.readouterr().err

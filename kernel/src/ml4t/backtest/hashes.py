@@ -120,11 +120,10 @@ def _phrases(columns: Sequence[tuple[NDArray[np.integer[Any]], Sequence[str]]]) 
     for codes, vocabulary in columns:
         keys = keys * len(vocabulary) + codes
     used = np.flatnonzero(np.bincount(keys))
-    spelt = zip(*np.unravel_index(used, shape), strict=True)
+    places = zip(*np.unravel_index(used, shape), strict=True)
+    spelt = [" ".join(str(word[i]) for word, i in zip(words, row, strict=True)) for row in places]
     table = np.zeros((math.prod(shape), 2), np.uint64)
-    table[used] = _texts([" ".join(word[i] for word, i in zip(words, row, strict=True)) for row in spelt])[
-        :-1
-    ]
+    table[used] = _texts(spelt)[:-1]
     return table[keys]
 
 
