@@ -9,4 +9,4 @@ from ml4t_backtest_compat_zipline import (  # type: ignore[import-not-found,unus
     ZiplineAlgorithm as ZiplineAlgorithm,  # pyright: ignore[reportMissingImports]
 )
 
-def __getattr__(name: str) -> Any: ...  # noqa: ANN401  # other distributions may offer any class
+def __getattr__(name: str) -> Any: ...  # other distributions may offer any class

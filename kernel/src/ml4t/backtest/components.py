@@ -56,7 +56,7 @@ class ComponentRef:
         source = f" of {self.distribution} {self.version}" if self.distribution else ""
         return f'{self.kind} "{self.name}"{source}'
 
-    def load(self) -> Any:  # noqa: ANN401  # a class, an instance, or what a decorator made of a function
+    def load(self) -> Any:  # a class, an instance, or what a decorator made of a function
         """Import the component.
 
         Raises:

@@ -158,7 +158,10 @@ def describe_config(cls: type) -> list[ConfigRow]:
     Args:
         cls: A dataclass whose docstring has an ``Attributes:`` section.
     """
-    hints, documented = typing.get_type_hints(cls), _documented(inspect.getdoc(cls) or "")
+    hints = typing.get_type_hints(cls)
+    documented: dict[str, str] = {}
+    for ancestor in reversed(cls.__mro__):
+        documented |= _documented(inspect.cleandoc(ancestor.__doc__ or ""))
     rows = []
     for field in dataclasses.fields(cls):
         default = "required" if _default(field) is _MISFIT else repr(_default(field))
