@@ -7,7 +7,6 @@ columns, keeps the run's window, checks every row, settles what the stamps mean 
 from __future__ import annotations
 
 import difflib
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +14,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
-import numpy as np
 import polars as pl
 
 from ml4t.backtest.core.gate import RowGate
@@ -26,7 +24,7 @@ from ml4t.backtest.errors import DataError
 if TYPE_CHECKING:
     from ml4t.backtest.interfaces.feed import Window
 
-__all__ = ["Arrangement", "FeedConfig", "OpenRows", "SignalConfig", "arrange", "digest_frame", "open_rows"]
+__all__ = ["Arrangement", "FeedConfig", "OpenRows", "SignalConfig", "open_rows"]
 
 Kind: TypeAlias = Literal["bar", "quote", "trade", "signal"]
 
@@ -49,7 +47,7 @@ class SourceConfig:
         symbol: The one symbol of an input that has no column of symbols.
         symbols: The symbols to read; all by default.
         timezone: IANA zone of naive stamps that are no session labels, such as ``America/New_York``.
-        latency: From event_time (for labels: the session's close) to when a row is known, such as ``"250ms"``.
+        latency: From event_time (for labels: the close) to when a row is known, such as ``"250ms"``.
         sort: Whether to sort rows whose stamps go back, rather than refuse them.
         batch_rows: Rows per batch; inputs in time order are then read piece by piece. 0 reads all at once.
     """
@@ -130,7 +128,9 @@ class Arrangement:
             fits = [kind for kind, (_, needed) in _FIELDS.items() if all(map(self._find, needed))]
             self.kind = config.kind or next(iter(fits), "bar")
         known = [name for name in ("known_at", "event_time") if self._find(name)]
-        self.times = ["timestamp", *known[:1]] if self.kind == "bar" else known or ["timestamp"]
+        self.times = known or ["timestamp"]
+        if self.kind == "bar":
+            self.times = ["timestamp", *[name for name in known if name == "known_at"]]
         for name in self.times:
             self._need(name, *(("date", "datetime", "time") if name == "timestamp" else ()))
         self.fields = self._values(config) if isinstance(config, SignalConfig) else self._prices(config)
@@ -162,7 +162,9 @@ class Arrangement:
         keys = set(self.columns.values())
         numeric = [name for name, dtype in self._schema.items() if dtype.is_numeric() and name not in keys]
         if not config.values and not numeric:
-            self._problems.append(f"{self._origin}: no column holds numbers; it has {', '.join(self._schema)}")
+            self._problems.append(
+                f"{self._origin}: no column holds numbers; it has {', '.join(self._schema)}"
+            )
         return list(config.values) or [names.get(name, name) for name in numeric]
 
     def _find(self, name: str, *others: str) -> str | None:
@@ -263,7 +265,9 @@ def open_rows(
         return place(number) if place else f"{origin} row {number}"
 
     def gate_of(parts: Iterable[pl.DataFrame]) -> RowGate:
-        gate = RowGate(origin=origin, kind=found.kind, time_column=time, fields=found.fields, sort=config.sort)
+        gate = RowGate(
+            origin=origin, kind=found.kind, time_column=time, fields=found.fields, sort=config.sort
+        )
         gate.allow_negative, gate.place = feed.allow_negative_prices, place_of
         for part in parts:
             gate.check(part)
@@ -294,7 +298,9 @@ def open_rows(
         there = plan.select(pl.col("symbol").cast(pl.String).unique()).collect()["symbol"].to_list()
         notes += [f"{origin}: no rows of {name}" for name in config.symbols if name not in there]
     if found.kind == "bar" and feed.prices is None:
-        notes.append(f'{origin}: prices are taken as raw; say so with `prices = "raw"`, or "split" or "total"')
+        notes.append(
+            f'{origin}: prices are taken as raw; say so with `prices = "raw"`, or "split" or "total"'
+        )
     return OpenRows(
         kind=found.kind,
         fields=tuple(found.fields),
@@ -304,22 +310,6 @@ def open_rows(
         frame=frame,
         batch_rows=config.batch_rows,
     )
-
-
-def digest_frame(frame: pl.DataFrame) -> str:
-    """Return the SHA-256 (hex) of a frame's names, types and values, whatever its memory looks like."""
-    digest = hashlib.sha256()
-    for column in frame:
-        digest.update(f"{column.name} {column.dtype} {len(column)}".encode())
-        if column.dtype.is_numeric():
-            digest.update(np.ascontiguousarray(column.cast(pl.Float64).to_numpy()))
-        elif column.dtype.is_temporal():
-            digest.update(np.ascontiguousarray(column.to_physical().cast(pl.Int64).to_numpy()))
-        else:
-            names = column.cast(pl.String).unique().sort()
-            digest.update("\0".join(names).encode())
-            digest.update(np.ascontiguousarray(column.cast(pl.Enum(names)).to_physical().to_numpy()))
-    return digest.hexdigest()
 
 
 @contextmanager

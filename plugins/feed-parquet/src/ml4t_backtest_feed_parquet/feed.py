@@ -1,0 +1,100 @@
+"""The feed over Parquet files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from ml4t.backtest.core.frames import FeedConfig, OpenRows, open_rows
+from ml4t.backtest.interfaces import DataFeed, Setup, SourceSpec, Window
+from ml4t_backtest_feed_parquet.files import digest_files, find_files, place_in
+
+__all__ = ["ParquetDataFeed", "ParquetFeedConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParquetFeedConfig(FeedConfig):
+    """What a Parquet feed reads, beside the settings of every feed that reads columns.
+
+    Attributes:
+        path: A file, a glob such as ``prices/*.parquet``, or a list of these; relative to the run file.
+        symbol_from: ``column``, or ``filename``: the name of each file, without its ending, is its symbol.
+    """
+
+    path: str | tuple[str, ...]
+    symbol_from: Literal["column", "filename"] = "column"
+
+
+class ParquetDataFeed(DataFeed):
+    """Bars, quotes or trades of Parquet files; only columns, symbols and days that a run needs are read."""
+
+    Config = ParquetFeedConfig
+
+    def __init__(self, config: ParquetFeedConfig, setup: Setup) -> None:
+        self._config, self._setup = config, setup
+        self._files: list[Path] = []
+        self._rows: OpenRows | None = None
+
+    @property
+    def spec(self) -> SourceSpec:
+        """The description of this feed; valid after ``open``."""
+        rows, config = self._opened, self._config
+        return SourceSpec(
+            name=self._setup.name,
+            kind=rows.kind,
+            fields=rows.fields,
+            rule=rows.rule,
+            prices=(config.prices or "raw") if rows.kind == "bar" else None,
+            drives=config.drives,
+            origin=self._origin,
+        )
+
+    def open(self, window: Window) -> None:
+        """Find the files and check their rows.
+
+        Raises:
+            DataError: Naming file, rows, what is wrong and what to do.
+        """
+        files = self._files = find_files(self._config.path, self._setup)
+        place = place_in(
+            files, lambda file: pl.scan_parquet(file, glob=False).select(pl.len()).collect().item()
+        )
+        self._rows = open_rows(self._scan(), self._config, window, origin=self._origin, place=place)
+
+    def batches(self) -> Iterator[pl.DataFrame]:
+        """Yield the rows in time order."""
+        return self._opened.batches()
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of the files' bytes."""
+        return digest_files(self._files)
+
+    def notes(self) -> tuple[str, ...]:
+        """Findings that do not stop a run, one sentence each."""
+        return self._opened.notes
+
+    def close(self) -> None:
+        """Let go of the rows."""
+        self._rows = None
+
+    def _scan(self) -> pl.LazyFrame:
+        if self._config.symbol_from == "column":
+            return pl.scan_parquet(self._files, glob=False)
+        parts = [
+            pl.scan_parquet(file, glob=False).with_columns(symbol=pl.lit(file.stem)) for file in self._files
+        ]
+        return pl.concat(parts, how="vertical_relaxed")
+
+    @property
+    def _origin(self) -> str:
+        path = self._config.path
+        return path if isinstance(path, str) else ", ".join(path)
+
+    @property
+    def _opened(self) -> OpenRows:
+        assert self._rows is not None, "open the feed first"
+        return self._rows

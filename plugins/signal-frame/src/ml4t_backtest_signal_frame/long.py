@@ -1,0 +1,153 @@
+"""Any frame as one long polars frame.
+
+The distributions that take frames hold this module in the same words, as they may not import each other; a
+test compares them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ml4t.backtest.errors import DataError
+
+__all__ = ["digest_frame", "is_wide", "long_frame", "own_memory", "unpivoted"]
+
+_STAMPS = ("timestamp", "date", "datetime", "time", "known_at", "event_time")
+_SYMBOLS = ("symbol", "asset", "ticker")
+
+
+def long_frame(frame: object, origin: str) -> pl.DataFrame:
+    """Return one row per symbol and stamp.
+
+    Args:
+        frame: A polars, pandas or Arrow frame, long; or a mapping of field to wide frame, each with a column
+            (in pandas, an index) of stamps and one column per symbol.
+        origin: What to call it in messages.
+
+    Raises:
+        DataError: It is no frame, or its wide frames have no column of stamps.
+    """
+    if not isinstance(frame, Mapping):
+        return to_polars(frame, origin)
+    if not frame:
+        raise DataError(f"{origin}: the mapping holds no frame; give a wide frame per field, at least close")
+    whole: pl.DataFrame | None = None
+    for name, wide in frame.items():
+        part = unpivoted(to_polars(wide, f"{origin}[{name!r}]"), str(name), f"{origin}[{name!r}]")
+        keys = part.columns[:2]
+        if whole is None:
+            whole = part
+        elif whole.select(keys).equals(part.select(keys)):
+            whole = whole.with_columns(part[str(name)])
+        else:
+            whole = whole.join(part, on=keys, how="full", coalesce=True, maintain_order="left_right")
+    assert whole is not None
+    # A symbol has no row where no field has a value: it was not listed, or did not trade.
+    empty = [pl.col(name).is_null() | pl.col(name).is_nan() for name in whole.columns[2:]]
+    return whole.filter(~pl.all_horizontal(empty)).sort(whole.columns[0], maintain_order=True)
+
+
+def is_wide(frame: pl.DataFrame) -> bool:
+    """Say whether a frame has a column of stamps, none of symbols, and numbers in all others."""
+    names = {name.lower() for name in frame.columns}
+    rest = frame.drop([name for name in frame.columns if name.lower() in _STAMPS])
+    numeric = all(dtype.is_numeric() for dtype in rest.schema.values())
+    return not names.intersection(_SYMBOLS) and rest.width == frame.width - 1 and rest.width > 0 and numeric
+
+
+def unpivoted(wide: pl.DataFrame, field: str, origin: str) -> pl.DataFrame:
+    """Return a wide frame as columns of stamps, ``symbol`` and ``field``; numbers as Float64."""
+    stamps = [name for name, dtype in wide.schema.items() if isinstance(dtype, pl.Date | pl.Datetime)]
+    if len(stamps) != 1:
+        fault = (
+            f"a wide frame has one column (or index) of stamps, this one has {', '.join(stamps) or 'none'}"
+        )
+        raise DataError(f"{origin}: {fault}; its columns are {', '.join(wide.columns)}")
+    part = wide.unpivot(index=stamps, variable_name="symbol", value_name=field)
+    name = stamps[0] if stamps[0].lower() in _STAMPS else "timestamp"
+    return part.rename({stamps[0]: name}).with_columns(pl.col(field).cast(pl.Float64))
+
+
+def to_polars(frame: object, origin: str) -> pl.DataFrame:
+    """Return a polars frame; a pandas index of stamps and symbols becomes columns.
+
+    Raises:
+        DataError: It is no frame.
+    """
+    if isinstance(frame, pl.LazyFrame):
+        return frame.collect()
+    if isinstance(frame, pl.DataFrame):
+        return frame
+    pandas: Any = sys.modules.get("pandas")
+    if pandas is not None and isinstance(frame, pandas.Series):
+        frame = frame.to_frame()
+    if pandas is not None and isinstance(frame, pandas.DataFrame):
+        return _from_pandas(frame, pandas, origin)
+    if hasattr(frame, "__arrow_c_stream__"):
+        # Through bytes, as the buffers of an Arrow table may be those of a NumPy array that changes later.
+        buffer = io.BytesIO()
+        pl.DataFrame(frame).write_ipc(buffer)
+        return pl.read_ipc(buffer)
+    kinds = "a polars, pandas or Arrow frame, or a mapping of field to wide frame"
+    raise DataError(f"{origin}: was {type(frame).__name__}, expected {kinds}")
+
+
+def own_memory(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a copy whose numbers and stamps lie in memory of its own.
+
+    A polars frame may show the memory of a NumPy array that its owner goes on to change.
+    """
+    return frame.select(pl.all().gather(pl.int_range(pl.len())))
+
+
+def digest_frame(frame: pl.DataFrame) -> str:
+    """Return the SHA-256 (hex) of a frame's names, types and values, whatever its memory looks like."""
+    digest = hashlib.sha256()
+    for column in frame:
+        digest.update(f"{column.name} {column.dtype} {len(column)}".encode())
+        if column.dtype.is_numeric():
+            digest.update(np.ascontiguousarray(column.cast(pl.Float64).to_numpy()))
+        elif column.dtype.is_temporal():
+            digest.update(np.ascontiguousarray(column.to_physical().cast(pl.Int64).to_numpy()))
+        else:
+            names = column.cast(pl.String).unique().sort()
+            digest.update("\0".join(names).encode())
+            digest.update(np.ascontiguousarray(column.cast(pl.Enum(names)).to_physical().to_numpy()))
+    return digest.hexdigest()
+
+
+def _from_pandas(frame: Any, pandas: Any, origin: str) -> pl.DataFrame:  # noqa: ANN401  # pandas is no dependency
+    levels = range(frame.index.nlevels)
+    columns: dict[str, pl.Series] = {}
+    for index in [frame.index.get_level_values(level) for level in levels]:
+        stamps = isinstance(index, pandas.DatetimeIndex)
+        if stamps or len(levels) > 1 or (index.name is not None and str(index.name) not in frame.columns):
+            name = str(index.name) if index.name is not None else "timestamp" if stamps else "symbol"
+            columns[name] = _series(name, index.to_series(), pandas)
+    for place, name in enumerate(frame.columns):
+        if isinstance(name, tuple):
+            fault = f"its columns have several levels, such as {name}"
+            raise DataError(f"{origin}: {fault}; give a long frame, or a mapping of field to wide frame")
+        columns[str(name)] = _series(str(name), frame.iloc[:, place], pandas)
+    return pl.DataFrame(columns)
+
+
+def _series(name: str, column: Any, pandas: Any) -> pl.Series:  # noqa: ANN401  # pandas is no dependency
+    """Copy a pandas column; through NumPy, so that pyarrow is not needed."""
+    dtype = column.dtype
+    if pandas.api.types.is_datetime64_any_dtype(dtype):
+        zone = getattr(dtype, "tz", None)
+        naive = column if zone is None else column.dt.tz_convert("UTC").dt.tz_localize(None)
+        stamps = pl.Series(name, naive.to_numpy("datetime64[ns]", copy=True))
+        return stamps if zone is None else stamps.dt.replace_time_zone("UTC").dt.convert_time_zone(str(zone))
+    if pandas.api.types.is_bool_dtype(dtype) or not pandas.api.types.is_numeric_dtype(dtype):
+        values = [None if pandas.isna(value) else value for value in column.astype(object)]
+        return pl.Series(name, values, strict=False)
+    return pl.Series(name, column.to_numpy("float64", copy=True, na_value=float("nan")))
