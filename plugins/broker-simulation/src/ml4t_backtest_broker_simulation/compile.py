@@ -147,7 +147,7 @@ def _addresses(function: Dispatcher, signature: Numba, name: str) -> tuple[int, 
         own.enable_caching()
     try:
         result: Numba = own.get_compile_result(signature)
-    except numba.core.errors.NumbaError as error:
+    except (numba.core.errors.NumbaError, TypeError) as error:
         problem = (
             f"the {name} function {function.py_func.__module__}.{function.py_func.__qualname__} does not "
             f"compile for its fixed shape: {str(error).strip().splitlines()[-1]}; mend it, or drop @njit"
