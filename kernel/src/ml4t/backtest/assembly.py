@@ -65,8 +65,9 @@ class Parts:
 
     Attributes:
         window: Instants (UTC ns) whose rows are read; ``start`` the first with callbacks; ``end`` the last.
-        owners: id of a component -> where it came from, for notes on errors.
+        owners: (component, where it came from), for notes on errors.
         used: Distribution -> version of everything that takes part.
+        notes: Findings that do not stop a run.
     """
 
     name: str
@@ -85,8 +86,9 @@ class Parts:
     start: int
     end: int
     header: tuple[str, ...] = ()
-    owners: dict[int, ComponentRef] = field(default_factory=dict)
+    owners: list[tuple[object, ComponentRef]] = field(default_factory=list)
     used: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def assemble(run: RunFile, host: PluginHost) -> Parts:
@@ -98,11 +100,19 @@ def assemble(run: RunFile, host: PluginHost) -> Parts:
     return _Assembly(run, host).parts()
 
 
+def build_reporter(use: str, run: RunFile, host: PluginHost) -> Reporter:
+    """Build one more reporter, with its default settings."""
+    assembly = _Assembly(run, host)
+    reporter: Reporter = assembly._build("reporter", use, "reporter")
+    assembly.errors.raise_if_any()
+    return reporter
+
+
 class _Assembly:
     def __init__(self, run: RunFile, host: PluginHost) -> None:
         self.run, self.host, self.settings = run, host, run.settings
         self.errors = Errors(run.path)
-        self.owners: dict[int, ComponentRef] = {}
+        self.owners: list[tuple[object, ComponentRef]] = []
         self.used: dict[str, str] = {}
         self.names: dict[str, int] = {}
 
@@ -111,7 +121,9 @@ class _Assembly:
         for key in _LATER:
             if settings.get(key):
                 self.errors.add(key, "is reserved: this version has no component for it; remove it")
-        prepare_cache(self._compiled_modules())
+        kinds = ("broker", "portfolio", "risk", *_MODELS)
+        compiled = [ref.path.partition(":")[0] for ref in self.host.components if ref.kind in kinds]
+        note = prepare_cache(compiled)
         capital = self._capital()
         calendar = self._calendar()
         sources = [
@@ -153,9 +165,12 @@ class _Assembly:
             end=end,
             owners=self.owners,
             used=dict(sorted(self.used.items())),
+            notes=[note] if note else [],
         )
         _check_prices(parts)
-        parts.header = _header(parts, settings)
+        parts.header = _header(parts, settings) + tuple(
+            filter(None, self.host.hook.ml4t_report_header(run=self.run))
+        )
         return parts
 
     # --- components -----------------------------------------------------------------------------------
@@ -188,7 +203,7 @@ class _Assembly:
         elif table:
             self.errors.add(where, f"an instance takes no further keys; {', '.join(table)} were given")
         if component is not None:
-            self.owners[id(component)] = ref
+            self.owners.append((component, ref))
             if ref.distribution:
                 self.used[ref.distribution] = ref.version
         return component
@@ -242,14 +257,6 @@ class _Assembly:
             value = broker.pop(kind, {"use": "next-open"} if kind == "fill" else None)
             built[kind] = None if value is None else self._build(kind, value, f"broker.{kind}")
         return ExecutionModels(**built)
-
-    def _compiled_modules(self) -> list[str]:
-        """Return modules of components that may contribute compiled functions."""
-        names = []
-        for ref in self.host.components:
-            if ref.kind in ("broker", "portfolio", "risk", *_MODELS):
-                names.append(ref.path.partition(":")[0])
-        return names
 
     def _calendar(self) -> Any:
         table = self.settings.get("clock") or {}

@@ -26,6 +26,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ml4t.backtest.assembly import Parts
 from ml4t.backtest.context import Context
 from ml4t.backtest.core.bus import EventBus
 from ml4t.backtest.core.clock import Chunk, Clock, Rows, SourceRows
@@ -41,6 +42,7 @@ from ml4t.backtest.core.event import (
     TradeEvent,
 )
 from ml4t.backtest.core.pit import Market, Released
+from ml4t.backtest.core.schedule import Schedule
 from ml4t.backtest.errors import RunError
 from ml4t.backtest.handles import Order, SignalBatch
 from ml4t.backtest.interfaces.broker import Broker
@@ -51,10 +53,10 @@ from ml4t.backtest.journal import Journal
 from ml4t.backtest.outbox import Outbox
 from ml4t.backtest.state import CANCELLED, EXPIRED, REASONS, REFUSED, STATUSES, RunState
 
-__all__ = ["Instants"]
+__all__ = ["Instants", "wire"]
 
 # (source, its rows, first row, end) of each source that releases rows at an instant.
-Parts: TypeAlias = list[tuple[int, Rows, int, int]]
+Releases: TypeAlias = list[tuple[int, Rows, int, int]]
 # (new symbols, session that closes, session that opens) of an instant.
 News: TypeAlias = tuple[list[str] | None, int | None, int | None]
 
@@ -193,7 +195,7 @@ class Instants:
         state, bus = self.state, self.bus
         self.clock.move(now)
         state.now = now
-        parts: Parts = []
+        parts: Releases = []
         closes = opens = None
         if chunk is not None:
             for index, source in enumerate(chunk.sources):
@@ -223,7 +225,7 @@ class Instants:
             if closes is not None:
                 self._sample(now, closes)
 
-    def _rounds(self, parts: Parts, news: News | None) -> None:
+    def _rounds(self, parts: Releases, news: News | None) -> None:
         """Go through phases 6 to 9; ``news`` is None where phase 8 is over already."""
         outbox, state = self.outbox, self.state
         for count in range(MAX_ROUNDS + 1):
@@ -247,7 +249,7 @@ class Instants:
         )
 
     def _strategy_calls(
-        self, parts: Parts, added: list[str] | None, closes: int | None, opens: int | None
+        self, parts: Releases, added: list[str] | None, closes: int | None, opens: int | None
     ) -> None:
         calls, context = self._calls, self.context
         if self.clock.next_timer <= self.state.now:
@@ -498,3 +500,30 @@ def _full(source: SourceRows) -> list[bool]:
     wrong = source.rows.symbol != np.arange(len(source.rows)) - np.repeat(bounds[:-1], sizes)
     sums = np.concatenate([[0], np.cumsum(wrong)])
     return (sums[bounds[1:]] == sums[bounds[:-1]]).tolist()  # type: ignore[no-any-return]  # numpy says Any
+
+
+def wire(parts: Parts, bus: EventBus) -> Instants:
+    """Make a run's columns and the loop over its opened components."""
+    state = RunState()
+    rules = parts.instruments.items()
+    state.rules = {name: (row.quantity_step, row.lot, row.multiplier) for name, row in rules}
+    released = [Released(source.spec, state) for source in parts.sources]
+    outbox, journal = Outbox(state), Journal(state)
+    parts.portfolio.open(state, parts.capital)
+    parts.broker.open(state, parts.models, parts.portfolio)
+    setup, by_name = parts.strategy_setup, {each.spec.name: each for each in released}
+    rest = (parts.portfolio, journal, Schedule(parts.sessions), setup.rng, setup.log)
+    return Instants(
+        clock=Clock(parts.sources, parts.sessions, last=parts.end),
+        bus=bus,
+        state=state,
+        released=released,
+        broker=parts.broker,
+        portfolio=parts.portfolio,
+        risk=parts.risk,
+        strategy=parts.strategy,
+        context=Context(state, outbox, by_name, *rest),
+        outbox=outbox,
+        journal=journal,
+        start=parts.start,
+    )
