@@ -23,7 +23,7 @@ _STAMPS = ("timestamp", "date", "datetime", "time", "known_at", "event_time")
 _SYMBOLS = ("symbol", "asset", "ticker")
 
 
-def long_frame(frame: object, origin: str) -> pl.DataFrame:
+def long_frame(frame: Any, origin: str) -> pl.DataFrame:
     """Return one row per symbol and stamp.
 
     Args:
@@ -66,16 +66,14 @@ def unpivoted(wide: pl.DataFrame, field: str, origin: str) -> pl.DataFrame:
     """Return a wide frame as columns of stamps, ``symbol`` and ``field``; numbers as Float64."""
     stamps = [name for name, dtype in wide.schema.items() if isinstance(dtype, pl.Date | pl.Datetime)]
     if len(stamps) != 1:
-        fault = (
-            f"a wide frame has one column (or index) of stamps, this one has {', '.join(stamps) or 'none'}"
-        )
+        fault = f"a wide frame has one column (or index) of stamps, this one has {', '.join(stamps) or 'none'}"
         raise DataError(f"{origin}: {fault}; its columns are {', '.join(wide.columns)}")
     part = wide.unpivot(index=stamps, variable_name="symbol", value_name=field)
     name = stamps[0] if stamps[0].lower() in _STAMPS else "timestamp"
     return part.rename({stamps[0]: name}).with_columns(pl.col(field).cast(pl.Float64))
 
 
-def to_polars(frame: object, origin: str) -> pl.DataFrame:
+def to_polars(frame: Any, origin: str) -> pl.DataFrame:
     """Return a polars frame; a pandas index of stamps and symbols becomes columns.
 
     Raises:
@@ -113,17 +111,17 @@ def digest_frame(frame: pl.DataFrame) -> str:
     for column in frame:
         digest.update(f"{column.name} {column.dtype} {len(column)}".encode())
         if column.dtype.is_numeric():
-            digest.update(np.ascontiguousarray(column.cast(pl.Float64).to_numpy()))
+            digest.update(np.ascontiguousarray(column.cast(pl.Float64).to_numpy()).data)
         elif column.dtype.is_temporal():
-            digest.update(np.ascontiguousarray(column.to_physical().cast(pl.Int64).to_numpy()))
+            digest.update(np.ascontiguousarray(column.to_physical().cast(pl.Int64).to_numpy()).data)
         else:
             names = column.cast(pl.String).unique().sort()
             digest.update("\0".join(names).encode())
-            digest.update(np.ascontiguousarray(column.cast(pl.Enum(names)).to_physical().to_numpy()))
+            digest.update(np.ascontiguousarray(column.cast(pl.Enum(names)).to_physical().to_numpy()).data)
     return digest.hexdigest()
 
 
-def _from_pandas(frame: Any, pandas: Any, origin: str) -> pl.DataFrame:  # noqa: ANN401  # pandas is no dependency
+def _from_pandas(frame: Any, pandas: Any, origin: str) -> pl.DataFrame:
     levels = range(frame.index.nlevels)
     columns: dict[str, pl.Series] = {}
     for index in [frame.index.get_level_values(level) for level in levels]:
@@ -139,7 +137,7 @@ def _from_pandas(frame: Any, pandas: Any, origin: str) -> pl.DataFrame:  # noqa:
     return pl.DataFrame(columns)
 
 
-def _series(name: str, column: Any, pandas: Any) -> pl.Series:  # noqa: ANN401  # pandas is no dependency
+def _series(name: str, column: Any, pandas: Any) -> pl.Series:
     """Copy a pandas column; through NumPy, so that pyarrow is not needed."""
     dtype = column.dtype
     if pandas.api.types.is_datetime64_any_dtype(dtype):

@@ -60,9 +60,7 @@ class ParquetDataFeed(DataFeed):
             DataError: Naming file, rows, what is wrong and what to do.
         """
         files = self._files = find_files(self._config.path, self._setup)
-        place = place_in(
-            files, lambda file: pl.scan_parquet(file, glob=False).select(pl.len()).collect().item()
-        )
+        place = place_in(files, lambda file: pl.scan_parquet(file, glob=False).select(pl.len()).collect().item())
         self._rows = open_rows(self._scan(), self._config, window, origin=self._origin, place=place)
 
     def batches(self) -> Iterator[pl.DataFrame]:
@@ -84,9 +82,7 @@ class ParquetDataFeed(DataFeed):
     def _scan(self) -> pl.LazyFrame:
         if self._config.symbol_from == "column":
             return pl.scan_parquet(self._files, glob=False)
-        parts = [
-            pl.scan_parquet(file, glob=False).with_columns(symbol=pl.lit(file.stem)) for file in self._files
-        ]
+        parts = [pl.scan_parquet(file, glob=False).with_columns(symbol=pl.lit(file.stem)) for file in self._files]
         return pl.concat(parts, how="vertical_relaxed")
 
     @property

@@ -32,9 +32,7 @@ def find_files(path: str | Sequence[str], setup: Setup) -> list[Path]:
             files.append(place)
         elif place.is_dir():
             problems.append(f'{text}: this is a folder; name its files, as in path = "{text.rstrip("/")}/*"')
-        elif found := sorted(
-            file for file in map(Path, glob.glob(str(place), recursive=True)) if file.is_file()
-        ):
+        elif found := sorted(file for file in map(Path, glob.glob(str(place), recursive=True)) if file.is_file()):
             files += found
         else:
             problems.append(f"{text}: no such file in {setup.base_dir.absolute()}; correct path")

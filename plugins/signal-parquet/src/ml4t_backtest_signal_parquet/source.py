@@ -59,9 +59,7 @@ class ParquetSignalSource(SignalSource):
             DataError: Naming file, rows, what is wrong and what to do.
         """
         files = self._files = find_files(self._config.path, self._setup)
-        place = place_in(
-            files, lambda file: pl.scan_parquet(file, glob=False).select(pl.len()).collect().item()
-        )
+        place = place_in(files, lambda file: pl.scan_parquet(file, glob=False).select(pl.len()).collect().item())
         source = pl.scan_parquet(files, glob=False)
         self._rows = open_rows(source, self._config, window, origin=self._origin, place=place)
 

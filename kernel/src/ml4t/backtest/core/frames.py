@@ -29,7 +29,7 @@ __all__ = ["Arrangement", "FeedConfig", "OpenRows", "SignalConfig", "open_rows"]
 Kind: TypeAlias = Literal["bar", "quote", "trade", "signal"]
 
 # Per kind: the fields it has, and the first of them that it cannot do without.
-_FIELDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+_FIELDS: Mapping[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "bar": (("open", "high", "low", "close", "volume"), ("close",)),
     "quote": (("bid", "bid_size", "ask", "ask_size"), ("bid", "ask")),
     "trade": (("price", "size"), ("price",)),
@@ -125,8 +125,8 @@ class Arrangement:
         if config.symbol is None:
             self._need("symbol", "asset", "ticker")
         if isinstance(config, FeedConfig):
-            fits = [kind for kind, (_, needed) in _FIELDS.items() if all(map(self._find, needed))]
-            self.kind = config.kind or next(iter(fits), "bar")
+            fits: list[Kind] = [kind for kind, (_, needed) in _FIELDS.items() if all(map(self._find, needed))]
+            self.kind = config.kind or (fits[0] if fits else "bar")
         known = [name for name in ("known_at", "event_time") if self._find(name)]
         self.times = known or ["timestamp"]
         if self.kind == "bar":
@@ -136,6 +136,11 @@ class Arrangement:
         self.fields = self._values(config) if isinstance(config, SignalConfig) else self._prices(config)
         for name in self.fields:
             self._need(name)
+        for name in [name for name in self._mapped if name not in self.columns and not self._problems]:
+            usual = ["symbol", "timestamp", "known_at", "event_time", *_FIELDS.get(self.kind, ((), ()))[0]]
+            near = [f'did you mean "{other}"' for other in difflib.get_close_matches(name, usual, 1)]
+            hint = next(iter(near), "take it out, or name it in fields or values")
+            self._problems.append(f"{origin}: columns.{name} is no column of a {self.kind}; {hint}")
         if self._problems:
             raise DataError(*self._problems)
         taken = [(name, column) for name, column in self.columns.items() if name != column]
@@ -162,9 +167,7 @@ class Arrangement:
         keys = set(self.columns.values())
         numeric = [name for name, dtype in self._schema.items() if dtype.is_numeric() and name not in keys]
         if not config.values and not numeric:
-            self._problems.append(
-                f"{self._origin}: no column holds numbers; it has {', '.join(self._schema)}"
-            )
+            self._problems.append(f"{self._origin}: no column holds numbers; it has {', '.join(self._schema)}")
         return list(config.values) or [names.get(name, name) for name in numeric]
 
     def _find(self, name: str, *others: str) -> str | None:
@@ -265,9 +268,7 @@ def open_rows(
         return place(number) if place else f"{origin} row {number}"
 
     def gate_of(parts: Iterable[pl.DataFrame]) -> RowGate:
-        gate = RowGate(
-            origin=origin, kind=found.kind, time_column=time, fields=found.fields, sort=config.sort
-        )
+        gate = RowGate(origin=origin, kind=found.kind, time_column=time, fields=found.fields, sort=config.sort)
         gate.allow_negative, gate.place = feed.allow_negative_prices, place_of
         for part in parts:
             gate.check(part)
@@ -298,9 +299,7 @@ def open_rows(
         there = plan.select(pl.col("symbol").cast(pl.String).unique()).collect()["symbol"].to_list()
         notes += [f"{origin}: no rows of {name}" for name in config.symbols if name not in there]
     if found.kind == "bar" and feed.prices is None:
-        notes.append(
-            f'{origin}: prices are taken as raw; say so with `prices = "raw"`, or "split" or "total"'
-        )
+        notes.append(f'{origin}: prices are taken as raw; say so with `prices = "raw"`, or "split" or "total"')
     return OpenRows(
         kind=found.kind,
         fields=tuple(found.fields),

@@ -165,7 +165,7 @@ class RowGate:
         if count := int(np.count_nonzero(mask)):
             row = int(mask.argmax())
             key = f"({self._frame['symbol'][row]}, {self._frame[self.time_column][row]})"
-            more = f" (and {count - 1:,} more rows like it)" if count > 1 else ""
+            more = f" (and {count - 1:,} more row{'s' * (count > 2)} like it)" if count > 1 else ""
             self.errors.append(f"{self._place(row)} {key}: {what}{more}; {remedy}")
 
     def _place(self, row: int) -> str:
