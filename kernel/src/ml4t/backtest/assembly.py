@@ -64,7 +64,8 @@ class Parts:
     """The opened components of a run and what was found on the way.
 
     Attributes:
-        window: Instants (UTC ns) whose rows are read; ``start`` the first with callbacks; ``end`` the last.
+        rules: Symbol, or ``*`` for the rest -> its (quantity_step, lot, multiplier).
+        start, end: First instant with callbacks, last instant, UTC ns.
         owners: (component, where it came from), for notes on errors.
         used: Distribution -> version of everything that takes part.
         notes: Findings that do not stop a run.
@@ -82,7 +83,7 @@ class Parts:
     risk: list[RiskManager]
     reporters: list[Reporter]
     capital: dict[str, float]
-    instruments: dict[str, Instrument]
+    rules: dict[str, tuple[float, float, float]]
     start: int
     end: int
     header: tuple[str, ...] = ()
@@ -138,10 +139,9 @@ class _Assembly:
         portfolio = self._build("portfolio", self._table("portfolio", "standard"), "portfolio")
         risk = [self._build("risk", table, f"risk.{i}") for i, table in enumerate(settings.get("risk") or [])]
         reporters = [
-            self._build("reporter", table, f"reporter.{i}")
-            for i, table in enumerate(settings.get("reporter") or [])
+            self._build("reporter", table, f"reporter.{i}") for i, table in enumerate(settings.get("reporter") or [])
         ]
-        instruments = self._instruments()
+        rules = self._rules()
         if not settings.get("feed"):
             self.errors.add("feed", "is missing: a run needs at least one [[feed]], or prices= in Python")
         self.errors.raise_if_any()
@@ -160,7 +160,7 @@ class _Assembly:
             risk=risk,
             reporters=reporters,
             capital=capital,
-            instruments=instruments,
+            rules=rules,
             start=start,
             end=end,
             owners=self.owners,
@@ -168,9 +168,7 @@ class _Assembly:
             notes=[note] if note else [],
         )
         _check_prices(parts)
-        parts.header = _header(parts, settings) + tuple(
-            filter(None, self.host.hook.ml4t_report_header(run=self.run))
-        )
+        parts.header = _header(parts, settings) + tuple(filter(None, self.host.hook.ml4t_report_header(run=self.run)))
         return parts
 
     # --- components -----------------------------------------------------------------------------------
@@ -240,9 +238,7 @@ class _Assembly:
             self.errors.add("strategy", 'is missing: name one, as in [strategy] use = "signal"')
         strategy: Any = None if value is None else self._build("strategy", value, "strategy")
         if strategy is not None and not isinstance(strategy, Strategy):
-            self.errors.add(
-                "strategy", f"{type(strategy).__name__} does not derive from ml4t.backtest.Strategy"
-            )
+            self.errors.add("strategy", f"{type(strategy).__name__} does not derive from ml4t.backtest.Strategy")
         elif strategy is not None and not _sees_data(strategy):
             self.errors.add(
                 "strategy",
@@ -262,9 +258,7 @@ class _Assembly:
         table = self.settings.get("clock") or {}
         unknown = [key for key in table if key != "calendar"]
         for key in unknown:
-            self.errors.add(
-                f"clock.{key}", f"is not a known key; {nearest(key, ['calendar']) or 'known is calendar'}"
-            )
+            self.errors.add(f"clock.{key}", f"is not a known key; {nearest(key, ['calendar']) or 'known is calendar'}")
         value = table.get("calendar", "24/7")
         if value == "24/7":
             return AlwaysOpen()
@@ -278,25 +272,21 @@ class _Assembly:
     def _capital(self) -> dict[str, float]:
         value = self.settings.get("capital")
         value = 100_000.0 if value is None else value
-        capital = (
-            {"USD": float(value)}
-            if not isinstance(value, Mapping)
-            else {k: float(v) for k, v in value.items()}
-        )
+        capital = {"USD": float(value)} if not isinstance(value, Mapping) else {k: float(v) for k, v in value.items()}
         if len(capital) != 1:
             self.errors.add("capital", f"names {len(capital)} currencies; this version keeps accounts in one")
         if not all(np.isfinite(amount) and amount > 0 for amount in capital.values()):
             self.errors.add("capital", f"was {value!r}, expected an amount above 0")
         return capital
 
-    def _instruments(self) -> dict[str, Instrument]:
-        out = {}
+    def _rules(self) -> dict[str, tuple[float, float, float]]:
+        out: dict[str, tuple[float, float, float]] = {}
         for place, table in enumerate(self.settings.get("instruments") or []):
             row = self.errors.config(Instrument, table, where=f"instruments.{place}", owner="")
             if row is not None and row.symbol in out:
                 self.errors.add(f"instruments.{place}", f"gives symbol {row.symbol!r} a second time")
             if row is not None:
-                out[row.symbol] = row
+                out[row.symbol] = (row.quantity_step, row.lot, row.multiplier)
         return out
 
     def _window(self, calendar: Any) -> tuple[SessionTable, Window, int, int]:
@@ -364,24 +354,16 @@ def _check_prices(parts: Parts) -> None:
 def _header(parts: Parts, settings: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the lines that every run begins with: what is assumed, in words."""
     lines = [f"run {parts.name}, seed {parts.seed}, calendar {parts.sessions.name}"]
-    lines.append(
-        f"from {settings.get('start') or 'the first row'} to {settings.get('end') or 'the last row'}"
-    )
+    lines.append(f"from {settings.get('start') or 'the first row'} to {settings.get('end') or 'the last row'}")
     lines[-1] += f", warm-up {settings['warmup']}" if settings.get("warmup") else ""
-    lines.append(
-        "capital " + ", ".join(f"{amount:,.2f} {currency}" for currency, amount in parts.capital.items())
-    )
+    lines.append("capital " + ", ".join(f"{amount:,.2f} {currency}" for currency, amount in parts.capital.items()))
     for source in parts.sources:
         spec = source.spec
         basis = f", {spec.prices} prices" if spec.prices else ""
-        lines.append(
-            f"{spec.kind} source {spec.name}: {spec.origin}, stamps are {spec.rule.convention}{basis}"
-        )
+        lines.append(f"{spec.kind} source {spec.name}: {spec.origin}, stamps are {spec.rule.convention}{basis}")
     models = parts.models
     lines.append(f"fills: {models.fill.describe()}")
-    costs = [
-        f"{kind} {model.describe()}" for kind in _MODELS[1:] if (model := getattr(models, kind)) is not None
-    ]
+    costs = [f"{kind} {model.describe()}" for kind in _MODELS[1:] if (model := getattr(models, kind)) is not None]
     lines.append("costs: " + (", ".join(costs) or "none"))
     lines += [f"{name}: {phrase}" for name, phrase in parts.broker.describe().items()]
     return tuple(lines)

@@ -11,7 +11,7 @@ from ml4t.backtest.assembly import Parts, assemble, build_reporter
 from ml4t.backtest.core.bus import EventBus
 from ml4t.backtest.errors import RunError, RunInterrupted
 from ml4t.backtest.handles import to_datetime
-from ml4t.backtest.instant import wire
+from ml4t.backtest.instant import Instants
 from ml4t.backtest.plugins import PluginHost
 from ml4t.backtest.result import Result
 from ml4t.backtest.runfile import LIST_KEYS, RunFile, read_run_file
@@ -78,9 +78,7 @@ class Engine:
         stamps = {"stamp": stamp, "timezone": timezone}
         stamps = {key: value for key, value in stamps.items() if value is not None}
         if prices is not None:
-            frame = {"use": "frame", "name": "prices", "frame": prices, **stamps} | (
-                {"bar": bar} if bar else {}
-            )
+            frame = {"use": "frame", "name": "prices", "frame": prices, **stamps} | ({"bar": bar} if bar else {})
             given["feed"] = [frame, *_as_list(given.get("feed"))]
         for name, frame in (("signals", signals), ("weights", weights)):
             if frame is not None:
@@ -151,7 +149,7 @@ class Engine:
         if self._parts is None:
             self._parts = assemble(self.run_file, self.host)
             origin = {"run": self.run_file.settings}
-            self._running = Running(self._parts, wire(self._parts, self.bus), origin, None)
+            self._running = Running(self._parts, Instants(self._parts, self.bus), origin, None)
             self.host.hook.ml4t_assembled(engine=self)
         return self._parts
 

@@ -66,8 +66,7 @@ class Running:
         status, problem = "done", ""
         try:
             if resume is None:
-                instants.doing = "on_start"
-                self.parts.strategy.on_start(instants.context)
+                instants.begin()
                 yield from instants.run(fast=fast)
             else:
                 yield from restore(Path(resume), instants, fast=fast)
@@ -127,10 +126,8 @@ class Running:
 
     def _explain(self, error: Exception) -> str:
         """Note on an error whose it is (PEP 678), and return it with its notes."""
-        parts, doing, now = self.parts, self.instants.doing, self.instants.state.now
-        component = {"broker": parts.broker, "portfolio": parts.portfolio}.get(
-            doing.split(".")[0], parts.strategy
-        )
+        parts, doing, now = self.parts, self.instants.delivery.doing, self.instants.state.now
+        component = {"broker": parts.broker, "portfolio": parts.portfolio}.get(doing.split(".")[0], parts.strategy)
         owners = [ref.owner for owned, ref in parts.owners if owned is component]
         when = f"at {to_datetime(now).isoformat()}" if now else "before the first instant"
         error.add_note(f"raised in {doing} of {(owners or [type(component).__name__])[0]} {when}")

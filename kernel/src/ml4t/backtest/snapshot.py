@@ -45,7 +45,7 @@ def save(path: Path, instants: Instants) -> None:
         "journal": plain.pack({name: getattr(instants.journal, name) for name in _LISTS}),
         "rng": plain.pack(context.rng.bit_generator.state),
         "broker": plain.pack(instants.broker.get_state()),
-        "seen": instants.seen,
+        "seen": (instants.delivery.fills_seen, instants.delivery.events_seen),
         "depths": {each.spec.name: each.depth for each in instants.released},
         "schedules": context._schedule.specs,
         "baskets": context._sizer.baskets,
@@ -83,7 +83,7 @@ def restore(path: Path, instants: Instants, *, fast: bool) -> Iterator[int]:
         getattr(state, name)[:] = arrays[name]
     state.counters[:] = arrays["counters"]
     state.now, state.known_at, state.tags[:] = meta["now"], meta["known_at"], meta["tags"]
-    instants.seen = tuple(meta["seen"])
+    instants.delivery.fills_seen, instants.delivery.events_seen = meta["seen"]
     context._sizer.baskets = meta["baskets"]
     strategy.set_state(plain.unpack(meta["strategy"]))
     for name, value in plain.unpack(meta["journal"]).items():

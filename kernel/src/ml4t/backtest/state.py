@@ -30,7 +30,7 @@ with ``orders`` the ORDER table, ``i`` the order's row, ``market`` a one-row MAR
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -221,7 +221,8 @@ class RunState:
     WORKING: Final = 5
     SEQUENCE: Final = 6
 
-    def __init__(self) -> None:
+    def __init__(self, rules: Mapping[str, tuple[float, float, float]] | None = None) -> None:
+        self.rules = rules or {}
         self.counters: NDArray[np.int64] = np.zeros(16, np.int64)
         self.orders = Table(ORDER, self.counters, self.ORDERS)
         self.order_events = Table(ORDER_EVENT, self.counters, self.ORDER_EVENTS)
@@ -236,7 +237,6 @@ class RunState:
         self.tags: list[str] = [""]
         self.now = 0
         self.known_at = 0
-        self.rules: dict[str, tuple[float, float, float]] = {}
 
     @property
     def working(self) -> int:
