@@ -102,7 +102,7 @@ class Context(Ordering):
     def universe(self) -> NDArray[np.bool_]:
         """Which symbols are priced now, bool (n,)."""
         self._fold()
-        return np.isfinite(self._state.instruments["mark"])
+        return np.asarray(np.isfinite(self._state.instruments["mark"]))
 
     def subscribe(self, feed: str, fields: tuple[str, ...] | str | None = None, *, history: int = 1) -> None:
         """Declare how many bars of a feed ``history`` and ``window`` may reach back; use it in ``on_start``.

@@ -36,6 +36,7 @@ EVENTS: dict[str, tuple[type[MarketEvent], tuple[str, ...]]] = {
     "quote": (QuoteEvent, ("bid", "bid_size", "ask", "ask_size")),
     "trade": (TradeEvent, ("price", "size")),
 }
+_FILL_KEYS = ("order_id", "quantity", "price", "commission", "formed_at", "known_at")
 _CALLBACKS = (
     "before_trading_start", "on_event", "on_slice", "on_signal", "on_fill", "on_order", "on_symbols",
     "after_trading_end",
@@ -149,11 +150,12 @@ class Delivery:
                 self._transition(dict(zip(state.order_events.data.dtype.names or (), row, strict=True)))
 
     def _fill(self, row: dict[str, Any]) -> None:
-        keys = ("quantity", "price", "commission")
-        slippage = abs(row["price"] - row["reference_price"])
-        symbol, figures = self.state.symbols.names[row["symbol"]], (row[key] for key in keys)
-        times = (row["formed_at"], row["known_at"])
-        event = FillEvent(self.state.now, row["order_id"], symbol, *figures, slippage, *times)
+        event = FillEvent(
+            timestamp=self.state.now,
+            symbol=self.state.symbols.names[row["symbol"]],
+            slippage=abs(row["price"] - row["reference_price"]),
+            **{key: row[key] for key in _FILL_KEYS},
+        )
         self.doing = "bus"
         self.bus.publish(event)
         self.call("on_fill", event)

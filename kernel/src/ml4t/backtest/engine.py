@@ -204,7 +204,7 @@ class Engine:
             pass
         except BaseException as raised:
             error = raised
-        self.result = result = running.result
+        result = self.result = running.result
         self._running = self._parts = None
         if result is None:
             raise error or RunError("the run ended before it began")

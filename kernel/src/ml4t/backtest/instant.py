@@ -301,9 +301,9 @@ class Instants:
         for source in chunk.sources:
             spec, rows = source.rows.spec, source.rows.slice(0, source.bounds[place])
             if spec.kind == "signal" and len(rows):
+                rows = rows.take(np.arange(len(rows)))  # copies: the journal outlives the chunk
                 columns = (rows.symbol, rows.known_at, rows.event_time, rows.values)
-                copies = (column.copy() for column in columns)
-                self.journal.signal_rows(spec.name, spec.fields, *copies, valid_for=spec.valid_for)
+                self.journal.signal_rows(spec.name, spec.fields, *columns, valid_for=spec.valid_for)
 
 
 def _batches(events: Sequence[MarketEvent], bounds: list[int]) -> Iterator[Sequence[MarketEvent]]:

@@ -38,8 +38,8 @@ class Running:
     """
 
     def __init__(self, parts: Parts, instants: Instants, origin: dict[str, Any], golden: Path | None) -> None:
-        self.parts, self.instants, self.result = parts, instants, None
-        self.result: Result | None
+        self.parts, self.instants = parts, instants
+        self.result: Result | None = None
         self._origin, self._golden = origin, golden
         self._interrupted = False
 

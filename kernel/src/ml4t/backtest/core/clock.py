@@ -245,7 +245,7 @@ class Clock:
             self._public = np.concatenate([self._public, np.full(len(fresh), -1, np.int32)])
         codes = np.array([self._names[name] for name in names], np.int32)
         local = symbols.cast(pl.Enum(names)).to_physical().to_numpy()
-        return codes[local]
+        return np.asarray(codes[local])
 
     def _ranks(self) -> NDArray[np.int64]:
         """Return, per private code, the place of its name in alphabetical order."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Market", "Released", "Slice"]
 
 Floats = NDArray[np.float64]
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 _SMALLEST_BLOCK = 4096
 
 
@@ -378,7 +379,7 @@ class Market:
             )
 
 
-def _read_only(array: Any) -> Any:
+def _read_only(array: NDArray[_Scalar]) -> NDArray[_Scalar]:
     array = array.view()
     array.flags.writeable = False
     return array

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -48,8 +48,21 @@ class Rows:
 
     def slice(self, start: int, stop: int) -> Rows:
         """Return the rows ``start:stop`` as views."""
-        times = (column[start:stop] for column in (self.known_at, self.event_time, self.bar_start))
-        return Rows(self.spec, *times, self.symbol[start:stop], self.values[:, start:stop], self.ohlcv)
+        return Rows(self.spec, *(column[..., start:stop] for column in self._columns), self.ohlcv)  # type: ignore[call-arg]  # one of each
+
+    @property
+    def _columns(self) -> tuple[NDArray[Any], ...]:
+        return self.known_at, self.event_time, self.bar_start, self.symbol, self.values
+
+    def join(self, other: Rows) -> Rows:
+        """Return these rows and then the other's, copied."""
+        pairs = zip(self._columns, other._columns, strict=True)
+        return Rows(self.spec, *(np.concatenate(pair, axis=-1) for pair in pairs), self.ohlcv)  # type: ignore[call-arg]  # one of each
+
+    def take(self, order: Ints) -> Rows:
+        """Return the rows in another order, copied."""
+        columns = (np.ascontiguousarray(column[..., order]) for column in self._columns)
+        return Rows(self.spec, *columns, self.ohlcv)  # type: ignore[call-arg]  # one of each
 
 
 class Queue:
@@ -99,7 +112,7 @@ class Queue:
         frame = batch if isinstance(batch, pl.DataFrame) else pl.DataFrame(batch)
         if len(frame):
             fresh = self._ingest(frame)
-            self._rows = _join(self._rows, fresh) if len(self._rows) else fresh
+            self._rows = self._rows.join(fresh) if len(self._rows) else fresh
             self._sort()
         elif self._clock._time_source is not None:
             self._silent_until = self._clock._time_source.now() + 1
@@ -151,26 +164,9 @@ class Queue:
             if ((later > 0) | ((later == 0) & (np.diff(rank) >= 0))).all():
                 return
             order = np.lexsort((rank, rows.known_at))
-        self._rows = Rows(
-            self.spec,
-            rows.known_at[order],
-            rows.event_time[order],
-            rows.bar_start[order],
-            rows.symbol[order],
-            np.ascontiguousarray(rows.values[:, order]),
-            self._ohlcv,
-        )
+        self._rows = rows.take(order)
 
     def _empty(self) -> Rows:
         none = np.zeros(0, np.int64)
         values = np.zeros((len(self.spec.fields), 0))
         return Rows(self.spec, none, none, none, np.zeros(0, np.int32), values, self._ohlcv)
-
-
-def _join(first: Rows, second: Rows) -> Rows:
-    """Return the rows of both, one after the other."""
-    pairs = [
-        np.concatenate([getattr(first, name), getattr(second, name)], axis=-1)
-        for name in ("known_at", "event_time", "bar_start", "symbol", "values")
-    ]
-    return Rows(first.spec, *pairs, first.ohlcv)
