@@ -34,6 +34,7 @@ class Engine:
         bar: Length of a bar of ``prices``, for example ``1d`` or ``5m``.
         stamp: Which end of an intraday bar its stamp names: ``open`` or ``close``.
         timezone: IANA zone of naive intraday stamps.
+        price_basis: ``raw``, ``split`` or ``total``: what ``prices`` are adjusted for.
         calendar: Exchange code such as ``XNYS``; ``24/7`` (each UTC day a session) when not given.
         capital: Starting cash, a number (USD) or ``{"EUR": 1e6}``; 100,000 USD when not given.
         strategy, broker, portfolio: A component: instance, class, name or table.
@@ -56,6 +57,7 @@ class Engine:
         bar: str | None = None,
         stamp: str | None = None,
         timezone: str | None = None,
+        price_basis: str | None = None,
         calendar: str | Any | None = None,
         capital: float | Mapping[str, float] | None = None,
         strategy: Any = None,
@@ -75,7 +77,7 @@ class Engine:
             "portfolio": portfolio,
         }
         given |= {"seed": seed, "start": start, "end": end}
-        stamps = {"stamp": stamp, "timezone": timezone}
+        stamps = {"stamp": stamp, "timezone": timezone, "prices": price_basis}
         stamps = {key: value for key, value in stamps.items() if value is not None}
         if prices is not None:
             frame = {"use": "frame", "name": "prices", "frame": prices, **stamps} | ({"bar": bar} if bar else {})
