@@ -7,7 +7,6 @@ test compares them.
 from __future__ import annotations
 
 import hashlib
-import io
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -44,7 +43,10 @@ def long_frame(frame: Any, origin: str) -> pl.DataFrame:
         keys = part.columns[:2]
         if whole is None:
             whole = part
-        elif whole.select(keys).equals(part.select(keys)):
+            continue
+        part = part.rename({keys[0]: whole.columns[0]}).cast({whole.columns[0]: whole.dtypes[0]})
+        keys = part.columns[:2]
+        if whole.select(keys).equals(part.select(keys)):
             whole = whole.with_columns(part[str(name)])
         else:
             whole = whole.join(part, on=keys, how="full", coalesce=True, maintain_order="left_right")
@@ -70,7 +72,8 @@ def unpivoted(wide: pl.DataFrame, field: str, origin: str) -> pl.DataFrame:
         raise DataError(f"{origin}: {fault}; its columns are {', '.join(wide.columns)}")
     part = wide.unpivot(index=stamps, variable_name="symbol", value_name=field)
     name = stamps[0] if stamps[0].lower() in _STAMPS else "timestamp"
-    return part.rename({stamps[0]: name}).with_columns(pl.col(field).cast(pl.Float64))
+    part = part.rename({stamps[0]: name}).with_columns(pl.col(field).cast(pl.Float64))
+    return part.with_columns(pl.selectors.datetime().dt.cast_time_unit("ns"))
 
 
 def to_polars(frame: Any, origin: str) -> pl.DataFrame:
@@ -89,10 +92,7 @@ def to_polars(frame: Any, origin: str) -> pl.DataFrame:
     if pandas is not None and isinstance(frame, pandas.DataFrame):
         return _from_pandas(frame, pandas, origin)
     if hasattr(frame, "__arrow_c_stream__"):
-        # Through bytes, as the buffers of an Arrow table may be those of a NumPy array that changes later.
-        buffer = io.BytesIO()
-        pl.DataFrame(frame).write_ipc(buffer)
-        return pl.read_ipc(buffer)
+        return pl.DataFrame(frame)
     kinds = "a polars, pandas or Arrow frame, or a mapping of field to wide frame"
     raise DataError(f"{origin}: was {type(frame).__name__}, expected {kinds}")
 
@@ -100,7 +100,7 @@ def to_polars(frame: Any, origin: str) -> pl.DataFrame:
 def own_memory(frame: pl.DataFrame) -> pl.DataFrame:
     """Return a copy whose numbers and stamps lie in memory of its own.
 
-    A polars frame may show the memory of a NumPy array that its owner goes on to change.
+    Polars and Arrow frames may show the memory of a NumPy array that its owner goes on to change.
     """
     return frame.select(pl.all().gather(pl.int_range(pl.len())))
 
@@ -148,4 +148,6 @@ def _series(name: str, column: Any, pandas: Any) -> pl.Series:
     if pandas.api.types.is_bool_dtype(dtype) or not pandas.api.types.is_numeric_dtype(dtype):
         values = [None if pandas.isna(value) else value for value in column.astype(object)]
         return pl.Series(name, values, strict=False)
+    if pandas.api.types.is_integer_dtype(dtype) and not column.hasnans:
+        return pl.Series(name, column.to_numpy("int64", copy=True))
     return pl.Series(name, column.to_numpy("float64", copy=True, na_value=float("nan")))

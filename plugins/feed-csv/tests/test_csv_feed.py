@@ -1,0 +1,187 @@
+"""The feed over CSV files."""
+
+import gzip
+from datetime import UTC, date, datetime
+
+import polars as pl
+import pytest
+
+from ml4t.backtest.config import build_config
+from ml4t.backtest.errors import DataError
+from ml4t.backtest.interfaces import Setup, Window
+from ml4t_backtest_feed_csv import plugin
+from ml4t_backtest_feed_csv.feed import CSVDataFeed
+from ml4t_backtest_feed_csv.reading import CSVFeedConfig
+
+DAILY = """\
+timestamp,symbol,open,close,volume
+2024-01-02,A,10,10.5,100
+2024-01-03,A,10.25,,200
+2024-01-02,000001,20,20.5,100
+2024-01-03,000001,20.25,21,0
+"""
+MOMENT = datetime(2024, 1, 2, 14, 30, tzinfo=UTC)
+
+
+def opened(folder, text, name="prices.csv", **settings):
+    """Open a feed of one file with a text."""
+    (folder / name).write_text(text)
+    settings.setdefault("path", name)
+    config = build_config(CSVFeedConfig, settings, where="feed", owner="feed-csv")
+    feed = CSVDataFeed(config, Setup(name="prices", base_dir=folder))
+    feed.open(Window())
+    return feed
+
+
+def rows(feed):
+    """Drain a feed."""
+    return pl.concat(feed.batches())
+
+
+def refused(folder, text, **settings):
+    """Return what is said of a file that cannot be used."""
+    with pytest.raises(DataError) as caught:
+        opened(folder, text, **settings)
+    return list(caught.value.problems)
+
+
+def test_the_plugin_offers_the_feed():
+    """The name of the run file leads to the class."""
+    assert {"csv": "ml4t_backtest_feed_csv.feed:CSVDataFeed"} == dict(plugin.ml4t_register_feeds())
+    assert "feed-csv" == plugin.MANIFEST.name
+
+
+def test_daily_bars_are_read_with_their_types(tmp_path):
+    """Symbols stay text, empty fields are unknown, dates are session labels."""
+    feed = opened(tmp_path, DAILY, prices="raw")
+    expected = pl.DataFrame(
+        {
+            "symbol": ["A", "000001", "A", "000001"],
+            "timestamp": [date(2024, 1, 2)] * 2 + [date(2024, 1, 3)] * 2,
+            "open": [10.0, 20.0, 10.25, 20.25],
+            "close": [10.5, 20.5, None, 21.0],
+            "volume": [100, 100, 200, 0],
+        }
+    )
+    assert expected.equals(rows(feed))
+    assert ("prices.csv: 1 of 4 rows have no close: a symbol cannot fill there",) == feed.notes()
+    assert ("bar", "label", "raw") == (feed.spec.kind, feed.spec.rule.convention, feed.spec.prices)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "2024-01-02T14:30:00Z",
+        "2024-01-02 14:30:00+00:00",
+        "2024-01-02T09:30:00-05:00",
+        "2024-01-02T14:30Z",
+        "2024-01-02 14:30:00.000000Z",
+        "1704205800",
+        "1704205800000",
+        "1704205800000000",
+        "1704205800000000000",
+    ],
+)
+def test_stamps_are_read_as_they_are_usually_spelt(tmp_path, spelling):
+    """ISO 8601 with a zone, and epochs."""
+    feed = opened(tmp_path, f"timestamp,symbol,close\n{spelling},A,1\n", bar="1m", stamp="close")
+    assert [MOMENT] == rows(feed)["timestamp"].dt.convert_time_zone("UTC").to_list()
+
+
+@pytest.mark.parametrize("spelling", ["2024-01-02T09:30:00", "2024-01-02 09:30", "2024-01-02 09:30:00.000"])
+def test_naive_stamps_need_a_zone(tmp_path, spelling):
+    """The message holds the line to add; with it they are read."""
+    text = f"timestamp,symbol,close\n{spelling},A,1\n"
+    (problem,) = refused(tmp_path, text, bar="1m", stamp="close")
+    assert 'timezone = "America/New_York"' in problem
+    feed = opened(tmp_path, text, bar="1m", stamp="close", timezone="America/New_York")
+    assert ("America/New_York", [datetime(2024, 1, 2, 9, 30)]) == (
+        feed.spec.rule.timezone,
+        rows(feed)["timestamp"].to_list(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("spelling", "date_format"), [("02.01.2024", "%d.%m.%Y"), ("20240102", None), ("Jan 2 2024", "%b %d %Y")]
+)
+def test_dates_are_read_by_their_format(tmp_path, spelling, date_format):
+    """A format without a time of day gives session labels."""
+    settings = {} if date_format is None else {"date_format": date_format}
+    feed = opened(tmp_path, f"date,ticker,close\n{spelling},A,1\n", **settings)
+    assert [date(2024, 1, 2)] == rows(feed)["timestamp"].to_list()
+
+
+def test_the_dialect_is_a_matter_of_settings(tmp_path):
+    """Semicolons, decimal commas, lines before the header, words for unknown."""
+    text = "made by\nsomebody\nDate;Symbol;Close;Volume\n02.01.2024;NA;1,5;-\n03.01.2024;NA; 2,25 ;7\n"
+    feed = opened(
+        tmp_path, text, separator=";", decimal_comma=True, skip_rows=2, date_format="%d.%m.%Y", null_values=["-"]
+    )
+    (first, second) = rows(feed).rows(named=True)
+    assert ("NA", 1.5, None) == (first["symbol"], first["close"], first["volume"])
+    assert (2.25, 7.0) == (second["close"], second["volume"])
+
+
+def test_words_for_unknown_stand_for_unknown_in_values_only(tmp_path):
+    """NA is the ticker of a bank."""
+    feed = opened(tmp_path, "timestamp,symbol,close\n2024-01-02,NA,NA\n2024-01-03,NA,1.5\n")
+    assert (["NA", "NA"], [None, 1.5]) == (rows(feed)["symbol"].to_list(), rows(feed)["close"].to_list())
+
+
+def test_a_value_that_is_no_number_is_refused_by_row(tmp_path):
+    """Rows count from 0, below the header."""
+    expected = (
+        "prices.csv row 1 (A, 2024-01-03): close is 'abc', which is no number; "
+        "correct it, or map another column to close"
+    )
+    assert [expected] == refused(tmp_path, "timestamp,symbol,close\n2024-01-02,A,1.0\n2024-01-03,A,abc\n")
+
+
+def test_a_stamp_that_cannot_be_read_is_refused_by_row(tmp_path):
+    """With the setting that says the form."""
+    expected = (
+        "prices.csv row 1: timestamp is '13/01/2024', which is no stamp of the form of the first one "
+        "('2024-01-02'); correct it, or say the form, as in date_format = \"%d.%m.%Y\""
+    )
+    assert [expected] == refused(tmp_path, "timestamp,symbol,close\n2024-01-02,A,1.0\n13/01/2024,A,2\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("symbol,close\nA,1\n", "no column timestamp; it has symbol, close"),
+        ("timestamp,symbol,close\n2024-01-03,A,1\n2024-01-02,A,1\n", "row 1 (A, 2024-01-02): the stamps of this"),
+        ("timestamp,symbol,close\n2024-01-02,A,1\n2024-01-02,A,1\n", "row 1 (A, 2024-01-02): this symbol and stamp"),
+        ("timestamp,symbol,close\n2024-01-02,A,-1\n", "row 0 (A, 2024-01-02): close is not above zero"),
+        ("timestamp,symbol,close\n", "no rows"),
+        ("", "cannot be read as CSV"),
+        ("timestamp,symbol,close\n2024-01-02,A,1,2,3\n", "cannot be read as CSV"),
+    ],
+)
+def test_bad_files_are_refused_with_one_clear_sentence(tmp_path, text, fault):
+    """As every other feed does."""
+    (problem,) = refused(tmp_path, text)
+    assert problem.startswith("prices.csv")
+    assert fault in problem
+
+
+def test_files_may_be_compressed_and_named_by_symbol(tmp_path):
+    """The ending is no part of the symbol."""
+    for symbol in ("SPY", "BRK.B"):
+        (tmp_path / f"{symbol}.csv.gz").write_bytes(gzip.compress(b"Date,Close\n2024-01-02,1.5\n"))
+    feed = opened(tmp_path, "", path=["SPY.csv.gz", "BRK.B.csv.gz"], symbol_from="filename")
+    assert ["SPY", "BRK.B"] == rows(feed)["symbol"].to_list()
+
+
+def test_a_fault_in_the_second_file_is_named_by_file_and_row(tmp_path):
+    """Rows are counted within each file."""
+    (tmp_path / "1.csv").write_text("timestamp,symbol,close\n2024-01-02,A,1\n")
+    (tmp_path / "2.csv").write_text("timestamp,symbol,close\n2024-01-03,A,1\n2024-01-04,A,0\n")
+    (problem,) = refused(tmp_path, "", path=["1.csv", "2.csv"])
+    assert problem.startswith("2.csv row 1 (A, 2024-01-04): close is not above zero; ")
+
+
+def test_columns_nobody_asked_for_are_not_read(tmp_path):
+    """A column of words is in nobody's way."""
+    feed = opened(tmp_path, "timestamp,symbol,close,comment\n2024-01-02,A,1,hello\n")
+    assert ["symbol", "timestamp", "close"] == rows(feed).columns

@@ -1,0 +1,180 @@
+"""The feed over Parquet files."""
+
+import hashlib
+from datetime import UTC, date, datetime
+
+import polars as pl
+import pytest
+
+from ml4t.backtest.config import build_config
+from ml4t.backtest.errors import DataError
+from ml4t.backtest.interfaces import Setup, Window
+from ml4t_backtest_feed_parquet import plugin
+from ml4t_backtest_feed_parquet.feed import ParquetDataFeed, ParquetFeedConfig
+
+DAYS = [date(2024, 1, day) for day in (2, 3, 4)]
+
+
+def bars(*symbols):
+    """Return three daily bars of each symbol, symbol after symbol, and a column that no run needs."""
+    rows = [(symbol, day, 10.0 + number) for symbol in symbols for number, day in enumerate(DAYS)]
+    frame = pl.DataFrame(rows, schema=["symbol", "timestamp", "close"], orient="row")
+    return frame.with_columns(sector=pl.lit("x"))
+
+
+def opened(folder, window=None, **settings):
+    """Open a feed of files in a folder."""
+    config = build_config(ParquetFeedConfig, settings, where="feed", owner="feed-parquet")
+    feed = ParquetDataFeed(config, Setup(name="prices", base_dir=folder))
+    feed.open(window or Window())
+    return feed
+
+
+def rows(feed):
+    """Drain a feed."""
+    return pl.concat(feed.batches())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with one file of two symbols and one file per symbol of three others."""
+    bars("A", "B").write_parquet(tmp_path / "prices.parquet")
+    for symbol in ("C", "D", "BRK.B"):
+        bars(symbol).drop("symbol").write_parquet(tmp_path / f"{symbol}.parquet")
+    (tmp_path / "parts").mkdir()
+    bars("A").write_parquet(tmp_path / "parts" / "1.parquet")
+    bars("B").write_parquet(tmp_path / "parts" / "2.parquet")
+    return tmp_path
+
+
+def test_the_plugin_offers_the_feed():
+    """The name of the run file leads to the class."""
+    assert {"parquet": "ml4t_backtest_feed_parquet.feed:ParquetDataFeed"} == dict(plugin.ml4t_register_feeds())
+    assert "feed-parquet" == plugin.MANIFEST.name
+
+
+def test_a_file_of_daily_closes_is_a_feed_of_bars(folder):
+    """Three columns are enough."""
+    feed = opened(folder, path="prices.parquet", prices="total")
+    spec = feed.spec
+    assert ("prices", "bar", ("close",), "total", True) == (spec.name, spec.kind, spec.fields, spec.prices, spec.drives)
+    assert ("label", "prices.parquet") == (spec.rule.convention, spec.origin)
+    assert bars("A", "B").drop("sector").sort("timestamp", "symbol").equals(rows(feed))
+
+
+def test_files_of_a_glob_or_a_list_are_read_together(folder):
+    """Globs go by name; a list goes in its order."""
+    whole = rows(opened(folder, path="prices.parquet"))
+    assert whole.equals(rows(opened(folder, path="parts/*.parquet")))
+    assert whole.equals(rows(opened(folder, path=["parts/1.parquet", "parts/2.parquet"])))
+
+
+def test_the_symbol_may_be_the_name_of_the_file(folder):
+    """A dot in a symbol is kept."""
+    feed = opened(folder, path=["C.parquet", "BRK.B.parquet"], symbol_from="filename")
+    assert ["C", "BRK.B"] * 3 == rows(feed)["symbol"].to_list()
+
+
+def test_one_file_of_one_symbol_needs_its_name(folder):
+    """Or the settings name it."""
+    assert ["SPY"] * 3 == rows(opened(folder, path="C.parquet", symbol="SPY"))["symbol"].to_list()
+    with pytest.raises(DataError, match='symbol = "ITS NAME"'):
+        opened(folder, path="C.parquet")
+
+
+def test_a_subset_of_symbols_and_days_is_read(folder):
+    """What a run does not need is not read."""
+    noon = int(datetime(2024, 1, 3, 12, tzinfo=UTC).timestamp()) * 1_000_000_000
+    feed = opened(folder, Window(first=noon), path="parts/*.parquet", symbols=["B"])
+    assert [("B", DAYS[1], 11.0), ("B", DAYS[2], 12.0)] == rows(feed).rows()
+
+
+@pytest.mark.parametrize("batch_rows", [1, 4, 100])
+@pytest.mark.parametrize("path", ["prices.parquet", "parts/*.parquet"])
+def test_batches_hold_the_same_rows_whatever_their_size(folder, batch_rows, path):
+    """A batch may end anywhere."""
+    whole = rows(opened(folder, path=path))
+    assert whole.equals(rows(opened(folder, path=path, batch_rows=batch_rows)))
+    ordered = folder / "ordered.parquet"
+    whole.write_parquet(ordered)
+    batches = list(opened(folder, path="ordered.parquet", batch_rows=batch_rows).batches())
+    assert whole.equals(pl.concat(batches))
+    assert batch_rows >= max(map(len, batches))
+
+
+def test_batches_may_be_asked_for_again(folder):
+    """A resumed run reads from the beginning."""
+    for batch_rows in (0, 2):
+        feed = opened(folder, path="prices.parquet", batch_rows=batch_rows)
+        assert rows(feed).equals(rows(feed))
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("none.parquet", "none.parquet: no such file in {folder}; correct path"),
+        ("none/*.parquet", "none/*.parquet: no such file in {folder}; correct path"),
+        ("parts/", 'parts/: this is a folder; name its files, as in path = "parts/*"'),
+        ([], "path names no file; name one, or a glob"),
+    ],
+)
+def test_a_file_that_is_not_there_is_refused(folder, path, expected):
+    """With what was looked for, and where."""
+    with pytest.raises(DataError) as caught:
+        opened(folder, path=path)
+    assert [expected.format(folder=folder)] == list(caught.value.problems)
+
+
+def test_a_file_that_is_no_parquet_is_refused(folder):
+    """By name."""
+    (folder / "prices.parquet").write_text("symbol,timestamp,close\n")
+    with pytest.raises(DataError, match=r"^prices.parquet: cannot be read: "):
+        opened(folder, path="prices.parquet")
+
+
+def test_a_fault_in_the_second_file_is_named_by_file_and_row(folder):
+    """Rows are counted within each file."""
+    bars("B").with_columns(close=pl.Series([1.0, -2.0, 3.0])).write_parquet(folder / "parts" / "2.parquet")
+    with pytest.raises(DataError, match=r"^2.parquet row 1 \(B, 2024-01-03\): close is not above zero; "):
+        opened(folder, path="parts/*.parquet")
+    with pytest.raises(DataError, match=r"^2.parquet row 1 \(B, 2024-01-03\): close is not above zero; "):
+        opened(folder, path="parts/*.parquet", symbols=["B"])
+
+
+def test_a_row_in_two_files_is_named_in_both(folder):
+    """Overlapping files are a common mistake."""
+    bars("A")[2:].write_parquet(folder / "parts" / "3.parquet")
+    expected = r"^3.parquet row 0 \(A, 2024-01-04\): this symbol and stamp were given before, in 1.parquet row 2; "
+    with pytest.raises(DataError, match=expected):
+        opened(folder, path="parts/*.parquet")
+
+
+def test_files_with_different_columns_are_refused(folder):
+    """Not read as half."""
+    bars("B").rename({"close": "price"}).write_parquet(folder / "parts" / "2.parquet")
+    with pytest.raises(DataError, match=r"^parts/\*.parquet: cannot be read: "):
+        opened(folder, path="parts/*.parquet")
+
+
+def test_the_digest_is_that_of_the_bytes(folder):
+    """The same figure that sha256sum prints."""
+    feed = opened(folder, path="prices.parquet")
+    assert hashlib.sha256((folder / "prices.parquet").read_bytes()).hexdigest() == feed.digest()
+    first, second = opened(folder, path="parts/*.parquet").digest(), opened(folder, path="parts/1.parquet").digest()
+    assert first != second
+
+
+def test_symbols_may_be_categories(folder):
+    """Categorical and Enum columns are symbols too."""
+    for dtype in (pl.Categorical, pl.Enum(["B", "A"])):
+        bars("B", "A").with_columns(pl.col("symbol").cast(dtype)).write_parquet(folder / "prices.parquet")
+        feed = opened(folder, path="prices.parquet", symbols=["A", "Z"])
+        assert ["A"] * 3 == rows(feed)["symbol"].cast(pl.String).to_list()
+
+
+def test_a_closed_feed_has_let_go_of_its_rows(folder):
+    """Closing is the end."""
+    feed = opened(folder, path="prices.parquet")
+    feed.close()
+    with pytest.raises(AssertionError, match="open the feed first"):
+        feed.batches()
