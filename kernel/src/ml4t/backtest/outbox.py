@@ -35,7 +35,7 @@ class Outbox:
     def open_quantities(self) -> tuple[Floats, Floats]:
         """Return per symbol the signed (open, open by targets) quantities, this outbox included."""
         books = self._state.books
-        if self._open is None or self._target is None:
+        if self._open is None or self._target is None or not self.count:
             self._open, self._target = books["open_quantity"].copy(), books["target_quantity"].copy()
         return self._open, self._target
 
@@ -119,6 +119,8 @@ class Outbox:
     def _reserve(self, size: int) -> NDArray[np.void]:
         if self.closed:
             raise OrderError("the run has ended: orders from on_end are refused; place them earlier")
+        if not self.count:  # what an earlier callback saw may be out of date
+            self._open = self._target = None
         first, self.count = self.count, self.count + size
         if self.count > len(self._rows):
             grown = np.zeros(max(self.count, 2 * len(self._rows)), REQUEST)
