@@ -83,7 +83,7 @@ class Delivery:
             spec = released.spec
             if spec.kind == "signal":
                 if on_event is not None or self.bus.has_subscribers(SignalEvent):
-                    self._deliver(SignalEvent, self._signal_events(rows, first, stop), spec.drives)
+                    self._deliver(SignalEvent, self._signal_events(rows, first, stop), True)
             elif spec.kind in EVENTS:
                 event_class = EVENTS[spec.kind][0]
                 if spec.drives:
