@@ -68,7 +68,7 @@ class Instants:
     def __init__(self, parts: Parts, bus: EventBus) -> None:
         self.bus, self.start, self.rows_done = bus, parts.start, 0
         self.broker, self.portfolio, self.risk = parts.broker, parts.portfolio, parts.risk
-        self.strategy, self.state = parts.strategy, RunState(parts.rules)
+        self.strategy, self.state, self._rules = parts.strategy, RunState(), parts.rules
         self.outbox, self.journal = Outbox(self.state), Journal(self.state)
         self.clock = Clock(parts.sources, parts.sessions, last=parts.end)
         self.released = [Released(source.spec, self.state) for source in parts.sources]
@@ -172,7 +172,7 @@ class Instants:
                 if released.spec.drives and released.spec.kind in EVENTS:
                     self.broker.match(rows, first, stop)
         if added:
-            state.add_symbols(added)
+            state.add_symbols(added, self._rules)
         for (released, rows, first, stop), whole in zip(parts, full, strict=True):
             released.release(rows, first, stop, whole)
             self.rows_done += stop - first
@@ -258,7 +258,8 @@ class Instants:
         on_event = self.delivery.calls["on_event"]
         assert on_event is not None
         events = self.delivery.market_events(source.rows, bounds[place], bounds[stop])
-        released.pending_full = all(full[place:stop])
+        every_symbol = (stop - place) * len(state.symbols) == bounds[stop] - bounds[place]
+        released.pending_full = every_symbol and all(full[place:stop])
         self.delivery.doing = "on_event"
         try:
             if len(events) == stop - place:

@@ -210,7 +210,6 @@ class RunState:
         tags: text of order tags; row 0 is the empty tag.
         now: the instant being processed.
         known_at: the newest ``known_at`` released so far.
-        rules: symbol, or ``*`` for the rest -> its (quantity_step, lot, multiplier).
     """
 
     ORDERS: Final = 0
@@ -221,8 +220,7 @@ class RunState:
     WORKING: Final = 5
     SEQUENCE: Final = 6
 
-    def __init__(self, rules: Mapping[str, tuple[float, float, float]] | None = None) -> None:
-        self.rules = rules or {}
+    def __init__(self) -> None:
         self.counters: NDArray[np.int64] = np.zeros(16, np.int64)
         self.orders = Table(ORDER, self.counters, self.ORDERS)
         self.order_events = Table(ORDER_EVENT, self.counters, self.ORDER_EVENTS)
@@ -243,18 +241,23 @@ class RunState:
         """Number of orders that may still fill."""
         return int(self.counters[5])
 
-    def add_symbols(self, names: list[str]) -> None:
+    def add_symbols(self, names: list[str], rules: Mapping[str, tuple[float, float, float]] | None = None) -> None:
         """Give each new symbol an id and a row in every per-symbol table.
 
         The arrays are exactly as long as the symbols released, so that nothing tells how many will come.
+
+        Args:
+            names: The new symbols.
+            rules: Symbol, or ``*`` for the rest -> its (quantity_step, lot, multiplier); not kept, because
+                it may name symbols that are still to come.
         """
         for name in names:
             self.symbols.add(name)
         for attribute, (dtype, row) in _NEW_SYMBOL.items():
             fresh = np.array([row] * len(names), dtype)
             setattr(self, attribute, np.concatenate([getattr(self, attribute), fresh]))
-        for name in names if self.rules else ():
+        rules = rules or {}
+        for name in names if rules else ():
             row = self.instruments[self.symbols.id(name)]
-            rules = self.rules.get(name) or self.rules.get("*")
-            if rules is not None:
-                row["quantity_step"], row["lot"], row["multiplier"] = rules
+            if found := rules.get(name) or rules.get("*"):
+                row["quantity_step"], row["lot"], row["multiplier"] = found

@@ -57,9 +57,7 @@ class Released:
         self._full_run = 0
         self._width = 0
         self._folded = 0
-        self._values: Floats = np.empty((len(spec.fields), _SMALLEST_BLOCK))
-        self._symbol = np.empty(_SMALLEST_BLOCK, np.int32)
-        self._times = np.empty((2, _SMALLEST_BLOCK), np.int64)
+        self._allocate(_SMALLEST_BLOCK)
         self._dense: dict[str, Floats] = {}
         self._latest: dict[str, Floats] = {}
 
@@ -154,6 +152,12 @@ class Released:
                 first = place
         self._close_slice(first, end, self.pending_full)
 
+    def _allocate(self, size: int) -> None:
+        """Make a block; zeroed, because memory that was used before may hold rows of the future."""
+        self._values: Floats = _block((len(self.spec.fields), size), np.float64)
+        self._symbol = _block((size,), np.int32)
+        self._times = _block((2, size), np.int64)
+
     def _roll(self, room: int) -> None:
         """Start a new block with the tail that may still be asked for."""
         self.fold()
@@ -162,9 +166,7 @@ class Released:
         tail = slice(start, self.count)
         size = max(_SMALLEST_BLOCK, 4 * (self.count - start) + room, min(2 * self._symbol.size, 1 << 18))
         values, symbol, times = self._values[:, tail], self._symbol[tail], self._times[:, tail]
-        self._values = np.empty((len(values), size))
-        self._symbol = np.empty(size, np.int32)
-        self._times = np.empty((2, size), np.int64)
+        self._allocate(size)
         self.count -= start
         self._values[:, : self.count] = values
         self._symbol[: self.count] = symbol
@@ -377,6 +379,14 @@ class Market:
             raise LookAheadError(
                 "this slice is over: take the arrays you need while its callback runs; arrays stay valid"
             )
+
+
+def _block(shape: tuple[int, ...], dtype: type[_Scalar]) -> NDArray[_Scalar]:
+    """Return the one writable view of new memory; what is read is based on memory that is read-only."""
+    memory = np.zeros(shape, dtype)
+    writable = memory.view()
+    memory.flags.writeable = False
+    return writable
 
 
 def _read_only(array: NDArray[_Scalar]) -> NDArray[_Scalar]:
