@@ -1,0 +1,1 @@
+"""Rules that plugins keep, as test classes to be subclassed."""

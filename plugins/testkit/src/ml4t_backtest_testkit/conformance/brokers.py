@@ -1,0 +1,232 @@
+"""Rules of brokers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from numpy.typing import NDArray
+from polars.testing import assert_frame_equal
+
+from ml4t.backtest import Engine, Result
+from ml4t.backtest.interfaces import Broker, ExecutionModels, RiskManager
+from ml4t.backtest.state import ACCEPTED, PARTIAL, REASONS, REFUSED, REQUEST, STATUSES, SUBMITTED, RunState
+from ml4t_backtest_testkit.conformance.rules import Conformance
+from ml4t_backtest_testkit.engines import RandomTrader, plain_engine
+from ml4t_backtest_testkit.market import random_market
+from ml4t_backtest_testkit.plain_broker import PlainBroker
+from ml4t_backtest_testkit.reference import PlainCommission, PlainFill, PlainPortfolio
+
+__all__ = ["BrokerConformance"]
+
+_FOLLOWS = {
+    "": {"submitted"},
+    "submitted": {"accepted", "refused"},
+    "accepted": {"partial", "filled", "cancelled", "expired"},
+    "partial": {"partial", "filled", "cancelled", "expired"},
+}
+_ENDS = ("filled", "cancelled", "expired", "refused")
+
+MakeBroker = Callable[[], Broker]
+
+
+class BrokerConformance(Conformance):
+    """Check a broker by what it makes of market orders; override the fixture ``make_broker``."""
+
+    @pytest.fixture
+    def make_broker(self) -> MakeBroker:
+        """A function without arguments that returns a new broker."""
+        raise NotImplementedError("override the fixture make_broker: () -> a new Broker")
+
+    @pytest.fixture
+    def models(self) -> Mapping[str, object]:
+        """Models of the run by the keys of the broker's table; override for what the broker needs."""
+        return {"fill": PlainFill(), "commission": PlainCommission()}
+
+    @pytest.fixture
+    def prices(self) -> pl.DataFrame:
+        """Daily bars with holes, some without an open."""
+        return random_market(seed=21, symbols=4, bars=80, missing=0.15, null=0.05)
+
+    @pytest.fixture
+    def make_engine(
+        self, make_broker: MakeBroker, models: Mapping[str, object], prices: pl.DataFrame
+    ) -> Callable[[], Engine]:
+        """A function that returns a new engine over the broker and a strategy that trades at random."""
+        return lambda: plain_engine(RandomTrader(), prices, seed=5, broker={**models, "use": make_broker()})
+
+    @pytest.fixture
+    def result(self, make_engine: Callable[[], Engine]) -> Result:
+        """What became of the random orders."""
+        return make_engine().run()
+
+    def test_it_is_a_broker(self, make_broker: MakeBroker) -> None:
+        """TK-B01: it derives from Broker."""
+        assert isinstance(make_broker(), Broker)
+
+    def test_every_request_is_recorded(self, make_broker: MakeBroker, prices: pl.DataFrame) -> None:
+        """TK-B02: the k-th order that is asked for is order k, submitted and then accepted or refused."""
+        trader = RandomTrader()
+        result = plain_engine(trader, prices, seed=5, broker={"use": make_broker(), "fill": PlainFill()}).run()
+        histories = _histories(result)
+        assert trader.asked == sorted(histories)
+        assert trader.asked == list(range(len(trader.asked)))
+        assert {("submitted", "accepted")} == {tuple(history[:2]) for history in histories.values()}
+
+    def test_orders_keep_to_the_state_machine(self, result: Result) -> None:
+        """TK-B03: submitted, then accepted or refused, then filled in parts or at once, or ended; no more."""
+        wrong = [
+            (order, before, after)
+            for order, history in _histories(result).items()
+            for before, after in zip(["", *history], history, strict=False)
+            if after not in _FOLLOWS.get(before, ())
+        ]
+        assert wrong == []
+
+    def test_transitions_have_one_order(self, result: Result) -> None:
+        """TK-B04: sequence numbers of transitions increase, and time never goes back."""
+        events = result.state.order_events.rows()
+        assert (np.diff(events["sequence"]) > 0).all()
+        assert (np.diff(events["timestamp"]) >= 0).all()
+
+    def test_no_fill_comes_before_its_order_was_accepted(self, result: Result) -> None:
+        """TK-B05: a price formed at or after submission, and its fill comes after the acceptance."""
+        fills, events = result.state.fills.rows(), result.state.order_events.rows()
+        accepted = {
+            int(event["order_id"]): int(event["sequence"])
+            for event in events
+            if STATUSES[event["status"]] == "accepted"
+        }
+        assert len(fills) > 0
+        assert (fills["formed_at"] >= fills["submitted_at"]).all()
+        assert (fills["known_at"] >= fills["formed_at"]).all()
+        assert all(int(fill["sequence"]) > accepted[int(fill["order_id"])] for fill in fills)
+
+    def test_fills_sum_to_what_is_filled(self, result: Result) -> None:
+        """TK-B06: what an order has filled is the sum of its fills, towards its quantity and not beyond."""
+        orders, fills = result.state.orders.rows(), result.state.fills.rows()
+        filled = np.zeros(len(orders))
+        np.add.at(filled, fills["order_id"], fills["quantity"])
+        assert np.allclose(filled, orders["filled"], rtol=0.0, atol=1e-9)
+        assert (np.abs(filled) <= np.abs(orders["quantity"]) + 1e-9).all()
+        assert (filled * orders["quantity"] >= 0.0).all()
+        done = orders["status"] == STATUSES.index("filled")
+        assert np.allclose(filled[done], orders["quantity"][done], rtol=0.0, atol=1e-9)
+
+    def test_the_same_run_gives_the_same_result(self, make_engine: Callable[[], Engine]) -> None:
+        """TK-B07: the same seed and data give the same hashes, and two runs side by side do not meet."""
+        whole = make_engine().run()
+        first, second = make_engine(), make_engine()
+        for _ in zip(first.steps(), second.steps(), strict=True):
+            pass
+        assert first.result is not None
+        assert second.result is not None
+        hashes = {each.result_hash for each in (whole, first.result, second.result)}
+        assert {whole.result_hash} == hashes
+
+    def test_senseless_requests_are_refused_with_a_reason(self, make_broker: MakeBroker) -> None:
+        """TK-B08: no finite quantity, none at all, a foreign symbol, an unknown order: refused, recorded."""
+        broker, state = _opened(make_broker())
+        requests = np.zeros(4, REQUEST)
+        requests["quantity"] = (np.nan, 0.0, 1.0, 0.0)
+        requests["symbol"] = (0, 0, 9, 0)
+        requests["action"], requests["order_id"] = (0, 0, 0, 1), (0, 1, 2, 99)
+        broker.submit(requests)
+        events = state.order_events.rows()
+        refused = events[events["status"] == REFUSED]
+        assert refused["order_id"].tolist() == [0, 1, 2, 99]
+        assert (refused["reason"] > 0).all()
+        assert (state.orders.count, state.working, state.fills.count) == (3, 0, 0)
+
+    def test_what_risk_refused_is_recorded(self, make_broker: MakeBroker) -> None:
+        """TK-B09: a request that arrives with a reason is recorded as refused for that reason."""
+        broker, state = _opened(make_broker())
+        requests = np.zeros(1, REQUEST)
+        requests["quantity"], requests["reason"] = 1.0, REASONS.index("refused-by-risk")
+        broker.submit(requests)
+        events = state.order_events.rows()
+        assert events["status"].tolist() == [SUBMITTED, REFUSED]
+        assert REASONS[events["reason"][-1]] == "refused-by-risk"
+
+    def test_an_unknown_price_fills_nothing(self, result: Result, prices: pl.DataFrame) -> None:
+        """TK-B10: no fill forms at a bar whose price is null, nor where there is no bar."""
+        bars = {(symbol, day) for symbol, day in prices.drop_nulls("open").select("symbol", "timestamp").rows()}
+        fills = result.fills.select("symbol", pl.col("timestamp").dt.date()).rows()
+        assert set(fills) <= bars
+
+    def test_working_orders_end_with_the_run(self, result: Result) -> None:
+        """TK-B11: at the end nothing works; what did is cancelled with the reason end-of-run."""
+        assert result.state.working == 0
+        last = {order: history[-1] for order, history in _histories(result).items()}
+        assert [order for order, status in last.items() if status not in _ENDS] == []
+        assert (result.state.books["open_quantity"] == 0.0).all()
+
+    def test_the_book_counts_what_works(
+        self, make_broker: MakeBroker, models: Mapping[str, object], prices: pl.DataFrame
+    ) -> None:
+        """TK-B12: when requests arrive, BOOK holds the remainder of the working orders of each symbol."""
+        watch = _Watch()
+        broker = {**models, "use": make_broker()}
+        plain_engine(RandomTrader(), prices, seed=5, broker=broker, risk=[watch]).run()
+        assert watch.rounds > 0
+        assert watch.wrong == []
+
+    def test_it_can_be_resumed(self, make_engine: Callable[[], Engine], tmp_path: Path) -> None:
+        """TK-B13: a run that goes on from a snapshot ends as the run that was never stopped."""
+        whole = make_engine().run()
+        engine = make_engine()
+        steps = engine.steps()
+        for _ in range(40):
+            next(steps)
+        engine.snapshot(tmp_path / "snapshot")
+        resumed = make_engine().run(resume=tmp_path / "snapshot")
+        assert whole.result_hash == resumed.result_hash
+
+    def test_it_agrees_with_the_plain_broker(
+        self, make_engine: Callable[[], Engine], models: Mapping[str, object], prices: pl.DataFrame
+    ) -> None:
+        """TK-B14: market orders fill as in the plain broker of this testkit, to the last bit."""
+        plain = plain_engine(RandomTrader(), prices, seed=5, broker={**models, "use": PlainBroker()}).run()
+        columns = ["timestamp", "order_id", "symbol", "quantity", "price", "commission"]
+        assert_frame_equal(plain.fills.select(columns), make_engine().run().fills.select(columns))
+
+
+class _Watch(RiskManager):
+    """Compares BOOK and the number of working orders with ORDER at each round of requests."""
+
+    def __init__(self) -> None:
+        self.rounds = 0
+        self.wrong: list[int] = []
+
+    def check(self, requests: NDArray[np.void], state: RunState) -> None:
+        self.rounds += 1
+        orders = state.orders.rows()
+        working = orders[np.isin(orders["status"], [ACCEPTED, PARTIAL])]
+        expected = np.zeros(len(state.symbols))
+        np.add.at(expected, working["symbol"], working["quantity"] - working["filled"])
+        same = np.allclose(expected, state.books["open_quantity"], rtol=0.0, atol=1e-9)
+        if not same or len(working) != state.working:
+            self.wrong.append(state.now)
+
+
+def _histories(result: Result) -> dict[int, list[str]]:
+    """Return the states that each order went through, requests to cancel left out."""
+    histories: dict[int, list[str]] = {}
+    cancels = {"already-done", "unknown-order"}
+    for event in result.state.order_events.rows():
+        if REASONS[event["reason"]] not in cancels:
+            histories.setdefault(int(event["order_id"]), []).append(STATUSES[event["status"]])
+    return histories
+
+
+def _opened(broker: Broker) -> tuple[Broker, Any]:
+    state, portfolio = RunState(), PlainPortfolio()
+    portfolio.open(state, {"USD": 1_000.0})
+    broker.open(state, ExecutionModels(fill=PlainFill()), portfolio)
+    state.now = 1_000
+    state.add_symbols(["AAA"])
+    return broker, state
