@@ -31,9 +31,7 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def install(
-        self, name, *, component="html", source=PLUGIN, distribution=None, version="1.0", module=None
-    ):
+    def install(self, name, *, component="html", source=PLUGIN, distribution=None, version="1.0", module=None):
         """Install a distribution with one plugin, whose source may use {name}, {component}, {module}."""
         distribution = distribution or f"acme-{name}"
         module = module or distribution.replace("-", "_")
@@ -42,9 +40,7 @@ class Site:
         (self.folder / f"{module}_classes.py").write_text("class Reporter:\n    pass\n", encoding="utf-8")
         metadata = self.folder / f"{distribution.replace('-', '_')}-{version}.dist-info"
         metadata.mkdir(exist_ok=True)
-        (metadata / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
-        )
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
         (metadata / "entry_points.txt").write_text(f"[ml4t.backtest]\n{name} = {module}\n")
         return module
 
@@ -319,7 +315,7 @@ class Kit:
         return cls.engine(strategy, *sources, **settings).run()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def kit():
     """Sources, broker and accounting of plain Python, and engines made of them."""
     return Kit

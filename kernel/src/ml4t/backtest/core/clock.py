@@ -157,14 +157,14 @@ class Clock:
             for queue in self._queues:
                 if queue.watermark <= self._cut:
                     queue.pull()
-            cut = min((queue.watermark for queue in self._queues), default=FOREVER)
-            cut = min(cut, *(queue.limit(self._chunk_rows) for queue in self._queues))
-            if self._time_source is not None:
-                cut = min(cut, self._time_source.now() + 1)
-                if cut <= self._next_due():
-                    self._time_source.wait_until(self._next_due())
-                    continue
-            if cut > self._cut:
+            cut = min(min(queue.watermark, queue.limit(self._chunk_rows)) for queue in self._queues)
+            needed = self._cut  # the instant up to which rows must be at hand for there to be anything to do
+            if self._time_source is not None and not all(queue.exhausted for queue in self._queues):
+                needed, now = self._next_due(), self._time_source.now()
+                if needed > now:
+                    self._time_source.wait_until(needed)
+                cut = min(cut, now + 1)
+            if cut > needed:
                 return cut
             for queue in self._queues:
                 if queue.watermark <= cut:
@@ -209,7 +209,7 @@ class Clock:
             first = min(int(stamps[0]) for stamps in some)
             self._next_open = self._next_close = int(np.searchsorted(table.close, first))
         if final:  # the session in which the data ends still closes
-            newest = max((int(stamps[-1]) for stamps in some), default=self._cut)
+            newest = max((int(stamps[-1]) for stamps in some), default=self._cut - 1)
             stop_open = stop_close = int(np.searchsorted(table.open, newest))
         else:
             stop_open, stop_close = (int(np.searchsorted(edge, cut)) for edge in (table.open, table.close))

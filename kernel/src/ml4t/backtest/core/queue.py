@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ __all__ = ["FOREVER", "Ints", "Queue", "Rows"]
 
 Ints = NDArray[np.int64]
 FOREVER = np.iinfo(np.int64).max
+_PIECE = 1 << 16
 _OHLCV = ("open", "high", "low", "close", "volume")
 
 
@@ -71,9 +73,10 @@ class Queue:
     def __init__(self, source: Source, clock: Clock) -> None:
         self.spec = source.spec
         self.drained = False
-        self._silent_until = 0
+        self._silent_until = self._read = 0
+        self._newest = np.iinfo(np.int64).min
         self._clock = clock
-        self._batches = iter(source.batches())
+        self._batches = _pieces(source.batches())
         fields = list(self.spec.fields)
         self._ohlcv = np.array([fields.index(name) if name in fields else -1 for name in _OHLCV], np.int64)
         self._rows = self._empty()
@@ -105,11 +108,10 @@ class Queue:
         if self.drained:
             return
         try:
-            batch = next(self._batches)
+            frame = next(self._batches)
         except StopIteration:
             self.drained = True
             return
-        frame = batch if isinstance(batch, pl.DataFrame) else pl.DataFrame(batch)
         if len(frame):
             fresh = self._ingest(frame)
             self._rows = self._rows.join(fresh) if len(self._rows) else fresh
@@ -130,10 +132,14 @@ class Queue:
 
     def _ingest(self, frame: pl.DataFrame) -> Rows:
         bar_start, event_time, known_at = derive(self.spec.rule, frame, self._clock.sessions)
+        order = known_at if self.spec.rule.convention == "known_at" else event_time
         late = known_at < self._clock._cut
-        if late.any():
-            self._take_late(frame, late)
+        back = late | (order < np.append(self._newest, order[:-1]))
+        if back.any():
+            self._take_late(frame, back, late)
             known_at = np.maximum(known_at, self._clock._cut)
+        self._newest = max(self._newest, int(order.max()))
+        self._read += len(frame)
         values = np.empty((len(self.spec.fields), len(frame)))
         for row, name in enumerate(self.spec.fields):
             column = frame.get_column(name)
@@ -141,12 +147,12 @@ class Queue:
         symbol = self._clock._encode(frame.get_column("symbol"))
         return Rows(self.spec, known_at, event_time, bar_start, symbol, values, self._ohlcv)
 
-    def _take_late(self, frame: pl.DataFrame, late: NDArray[np.bool_]) -> None:
+    def _take_late(self, frame: pl.DataFrame, back: NDArray[np.bool_], late: NDArray[np.bool_]) -> None:
         if self._clock._late == "refuse":
-            row = frame.row(int(np.flatnonzero(late)[0]), named=True)
+            place = int(back.argmax())
             raise DataError(
-                f"{self.spec.origin}: source {self.spec.name!r} goes back in time at {row}: "
-                "sort it by time, or add `sort = true`"
+                f"{self.spec.origin}: source {self.spec.name!r} goes back in time at row {self._read + place}, "
+                f"{frame.row(place, named=True)}: sort it by time, or add `sort = true`"
             )
         counts = self._clock.late_rows
         counts[self.spec.name] = counts.get(self.spec.name, 0) + int(late.sum())
@@ -161,12 +167,22 @@ class Queue:
             order = np.argsort(rows.known_at, kind="stable")
         else:
             rank = self._clock._ranks()[rows.symbol]
-            if ((later > 0) | ((later == 0) & (np.diff(rank) >= 0))).all():
+            same = (np.diff(rank) == 0) & (np.diff(rows.event_time) >= 0)
+            if ((later > 0) | ((later == 0) & (same | (np.diff(rank) > 0)))).all():
                 return
-            order = np.lexsort((rank, rows.known_at))
+            order = np.lexsort((rows.event_time, rank, rows.known_at))
         self._rows = rows.take(order)
 
     def _empty(self) -> Rows:
         none = np.zeros(0, np.int64)
         values = np.zeros((len(self.spec.fields), 0))
         return Rows(self.spec, none, none, none, np.zeros(0, np.int32), values, self._ohlcv)
+
+
+def _pieces(batches: Iterable[object]) -> Iterator[pl.DataFrame]:
+    """Cut batches whose stamps only rise, so that no more than a piece of them lies here in columns."""
+    for batch in batches:
+        frame = batch if isinstance(batch, pl.DataFrame) else pl.DataFrame(batch)
+        stamps = [frame[name] for name in ("timestamp", "event_time", "known_at") if name in frame.columns]
+        rises = len(frame) > 0 and all(column.is_sorted() for column in stamps)
+        yield from frame.iter_slices(_PIECE) if rises else [frame]
