@@ -79,7 +79,7 @@ class Sizer:
         if is_target:
             held = self._state.positions["quantity"][symbols]
             open_, from_targets = (column[symbols] for column in self._outbox.open_quantities())
-            quantity = wanted - held - (open_ - from_targets)
+            quantity = wanted - _to_step(held + (open_ - from_targets), instruments["quantity_step"])
         lot = instruments["lot"]
         whole = np.trunc(quantity / lot) * lot
         asked = ~np.isnan(amounts)
@@ -120,3 +120,13 @@ class Sizer:
         value = amounts * self._equity() if kind == "percent" else amounts
         with np.errstate(all="ignore"):
             return np.where(amounts == 0.0, 0.0, value / unit)
+
+
+def _to_step(quantities: Floats, steps: Floats) -> Floats:
+    """Return sums of quantities without the dust of adding them; a step of 0 leaves them as they are."""
+    with np.errstate(all="ignore"):
+        inverse = np.floor(1.0 / steps + 0.5)
+        counts = np.floor(quantities / steps + 0.5)
+        binary = np.abs(inverse * steps - 1.0) < 1e-9  # 1e-9 is no float, its inverse is
+        rounded = np.where(binary, counts / inverse, counts * steps)
+    return np.where((steps > 0.0) & (np.abs(counts) < 2.0**52), rounded, quantities)
