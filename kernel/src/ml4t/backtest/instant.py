@@ -68,7 +68,7 @@ class Instants:
     def __init__(self, parts: Parts, bus: EventBus) -> None:
         self.bus, self.start, self.rows_done = bus, parts.start, 0
         self.broker, self.portfolio, self.risk = parts.broker, parts.portfolio, parts.risk
-        self.strategy, self.state, self._rules = parts.strategy, RunState(), parts.rules
+        self.parts, self.strategy, self.state = parts, parts.strategy, RunState()
         self.outbox, self.journal = Outbox(self.state), Journal(self.state)
         self.clock = Clock(parts.sources, parts.sessions, last=parts.end)
         self.released = [Released(source.spec, self.state) for source in parts.sources]
@@ -121,20 +121,23 @@ class Instants:
                         yield self.state.now
             finally:
                 self._log_signals(chunk, place)
+            self.delivery.doing = "clock"
 
     def finish(self) -> None:
         """End the run: working orders end, a last equity row is taken, ``on_end`` is called."""
         self.outbox.closed = True
         now = self.state.now
-        if now:
-            self.delivery.doing = "broker.finish"
-            self.broker.finish()
-            rows = self.state.equity.rows()
-            if not len(rows) or int(rows["timestamp"][-1]) != now:
-                opens = self.clock.sessions.open
-                self._sample(now, max(0, int(np.searchsorted(opens, now)) - 1))
-        self.delivery.doing = "on_end"
-        self.strategy.on_end(self.context)
+        try:
+            if now:
+                self.delivery.doing = "broker.finish"
+                self.broker.finish()
+                rows = self.state.equity.rows()
+                if not len(rows) or int(rows["timestamp"][-1]) != now:
+                    opens = self.clock.sessions.open
+                    self._sample(now, max(0, int(np.searchsorted(opens, now)) - 1))
+        finally:
+            self.delivery.doing = "on_end"
+            self.strategy.on_end(self.context)
 
     def _queue_schedules(self, begin: int) -> None:
         for callback, instants in self.context._schedule.entries:
@@ -172,7 +175,7 @@ class Instants:
                 if released.spec.drives and released.spec.kind in EVENTS:
                     self.broker.match(rows, first, stop)
         if added:
-            state.add_symbols(added, self._rules)
+            state.add_symbols(added, self.parts.rules)
         for (released, rows, first, stop), whole in zip(parts, full, strict=True):
             released.release(rows, first, stop, whole)
             self.rows_done += stop - first
@@ -198,8 +201,8 @@ class Instants:
                 return
             requests = outbox.take()
             delivery.doing = "risk.check"
-            for manager in self.risk:
-                manager.check(requests, self.state)
+            for self.judge in self.risk:
+                self.judge.check(requests, self.state)
             delivery.doing = "broker.submit"
             self.broker.submit(requests)
             for released, rows, first, stop in parts:
@@ -245,6 +248,7 @@ class Instants:
             or spec.fields != EVENTS[spec.kind][1]
             or chunk.instants[place] < self.start
             or self.bus.has_subscribers(EVENTS[spec.kind][0])
+            or self.bus.has_publishers
         ):
             return place
         after = bisect_left(special, place)

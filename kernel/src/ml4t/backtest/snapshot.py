@@ -25,7 +25,8 @@ __all__ = ["restore", "save"]
 _VERSION = 1
 _TABLES = ("orders", "order_events", "fills", "ledger", "equity")
 _ARRAYS = ("instruments", "books", "positions", "accounts")
-_LISTS = ("targets_asked", "positions_held", "values_recorded")
+# Signal rows are noted again when their rows are released again.
+_LISTS = ("target_kinds", "target_rows", "position_rows", "recorded")
 
 
 def save(path: Path, instants: Instants) -> None:
@@ -39,6 +40,7 @@ def save(path: Path, instants: Instants) -> None:
         "now": state.now,
         "known_at": state.known_at,
         "rows_done": instants.rows_done,
+        "inputs": instants.parts.inputs,
         "symbols": state.symbols.names,
         "tags": state.tags,
         "strategy": plain.pack(dict(instants.strategy.get_state())),
@@ -68,6 +70,8 @@ def restore(path: Path, instants: Instants, *, fast: bool) -> Iterator[int]:
     arrays, meta = _read(path)
     state, context, strategy = instants.state, instants.context, instants.strategy
     plain = _Plain(arrays)
+    if meta["inputs"] != instants.parts.inputs:
+        raise SnapshotError(f"{path}: the data is not what the snapshot's run read; start the run anew")
     for released in instants.released:
         released.keep(meta["depths"].get(released.spec.name, 1))
     for name, rule, at, tz in meta["schedules"]:

@@ -108,6 +108,11 @@ class EventBus:
         self._change(subscription, add=True)
         return subscription
 
+    @property
+    def has_publishers(self) -> bool:
+        """Whether other threads have a door into the inbox."""
+        return bool(self._publishers)
+
     def has_subscribers(self, event_class: type[Event]) -> bool:
         """Tell whether events of this very class would reach anybody."""
         handlers, by_symbol = self._routes.get(event_class) or self._resolve(event_class)
