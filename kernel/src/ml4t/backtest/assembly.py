@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,11 @@ class Parts:
     owners: list[tuple[object, ComponentRef]] = field(default_factory=list)
     used: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    @cached_property
+    def inputs(self) -> dict[str, str]:
+        """SHA-256 of what each source reads, by its name; asked once, while they are open."""
+        return {source.spec.name: source.digest() for source in self.sources}
 
 
 def assemble(run: RunFile, host: PluginHost) -> Parts:

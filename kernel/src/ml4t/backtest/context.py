@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ml4t.backtest.core.pit import Released
 from ml4t.backtest.core.schedule import Schedule
-from ml4t.backtest.errors import LookAheadError
+from ml4t.backtest.errors import LookAheadError, RunError
 from ml4t.backtest.handles import EPOCH, Portfolio, Position, Session, to_datetime
 from ml4t.backtest.interfaces.portfolio import Portfolio as Accounting
 from ml4t.backtest.journal import Journal
@@ -56,10 +56,7 @@ class Context(Ordering):
         self._released = dict(released)
         self._prices = [each for each in released.values() if each.spec.kind in ("bar", "quote", "trade")]
         self._signals = {
-            field: each
-            for each in released.values()
-            if each.spec.kind == "signal"
-            for field in each.spec.fields
+            field: each for each in released.values() if each.spec.kind == "signal" for field in each.spec.fields
         }
         self._journal = journal
         self._schedule = schedule
@@ -87,7 +84,8 @@ class Context(Ordering):
         table = self._schedule.sessions
         row = self._opening
         if row is None:
-            row = int(np.searchsorted(table.open, self._state.now)) - 1
+            row = int(np.searchsorted(table.open, self._state.now, side="right")) - 1
+            row -= row > 0 and int(table.close[row - 1]) == self._state.now  # where two meet: the one that ends
         if row < 0:
             return None
         label = date(1970, 1, 1) + timedelta(days=int(table.label[row]))
@@ -206,7 +204,12 @@ class Context(Ordering):
             rule: How often.
             at: ``open``, ``close``, either with an offset (``open+30m``, ``close-5m``), or ``HH:MM`` local.
             tz: IANA zone of ``HH:MM``; None for the calendar's.
+
+        Raises:
+            RunError: The rule is not understood, or the run is under way.
         """
+        if self._state.now:
+            raise RunError(f"{callback.__name__} was scheduled while the run is under way: call schedule in on_start")
         self._schedule.add(callback, rule, at, tz)
 
     def record(self, **values: float) -> None:

@@ -36,6 +36,7 @@ from ml4t.backtest.core.queue import Rows
 from ml4t.backtest.core.schedule import Schedule
 from ml4t.backtest.delivery import EVENTS, Delivery
 from ml4t.backtest.errors import RunError
+from ml4t.backtest.interfaces.risk import RiskManager
 from ml4t.backtest.journal import Journal
 from ml4t.backtest.outbox import Outbox
 from ml4t.backtest.state import RunState
@@ -62,6 +63,7 @@ class Instants:
     Attributes:
         start: Rows known before this instant are released without callbacks.
         rows_done: Rows released so far.
+        judge: The risk manager at work, or that was last.
         delivery: Who is told what.
     """
 
@@ -80,6 +82,7 @@ class Instants:
         self.delivery = Delivery(bus, self.state, parts.strategy, self.context, self.outbox)
         self.clock.wants_opens = self.delivery.wants_opens
         self._prices = [each for each in self.released if each.spec.kind in EVENTS]
+        self.judge: RiskManager | None = None
 
     def begin(self) -> None:
         """Call ``on_start``, before any data is visible."""
@@ -94,7 +97,7 @@ class Instants:
             after: Release everything up to this instant silently, then yield it once, for a resume; ``start``
                 must be later.
         """
-        begun = False
+        begun, self.delivery.doing = False, "batches"
         for chunk in self.clock.chunks():
             if not begun:
                 begun = True
@@ -121,7 +124,7 @@ class Instants:
                         yield self.state.now
             finally:
                 self._log_signals(chunk, place)
-            self.delivery.doing = "clock"
+            self.delivery.doing = "batches"
 
     def finish(self) -> None:
         """End the run: working orders end, a last equity row is taken, ``on_end`` is called."""

@@ -111,9 +111,9 @@ class Outbox:
         return None
 
     def pending_ids(self, symbol: int | None = None) -> list[int]:
-        """Return ids of orders that no broker has seen yet."""
+        """Return ids of orders that no broker has seen yet, those that it will refuse left out."""
         rows = self._rows[: self.count]
-        rows = rows[rows["action"] == ORDER]
+        rows = rows[(rows["action"] == ORDER) & (rows["reason"] == 0)]
         return [int(row["order_id"]) for row in rows if symbol is None or row["symbol"] == symbol]
 
     def _reserve(self, size: int) -> NDArray[np.void]:

@@ -102,7 +102,6 @@ class Running:
         flags = list(parts.broker.flags)
         if bus.received_external:
             flags.append(f"not reproducible: {bus.received_external} events came from other threads")
-        inputs = {source.spec.name: source.digest() for source in parts.sources}
         return Result(
             state=instants.state,
             journal=instants.journal,
@@ -121,13 +120,15 @@ class Running:
             elapsed=elapsed,
             currency=next(iter(parts.capital)),
             golden=self._golden,
-            origin={**self._origin, "seed": parts.seed, "distributions": parts.used, "inputs": inputs},
+            origin={**self._origin, "seed": parts.seed, "distributions": parts.used, "inputs": parts.inputs},
         )
 
     def _explain(self, error: Exception) -> str:
         """Note on an error whose it is (PEP 678), and return it with its notes."""
         parts, doing, now = self.parts, self.instants.delivery.doing, self.instants.state.now
-        component = {"broker": parts.broker, "portfolio": parts.portfolio}.get(doing.split(".")[0], parts.strategy)
+        at_work: dict[str, object] = {"broker": parts.broker, "portfolio": parts.portfolio}
+        at_work |= {"risk": self.instants.judge, "batches": self.instants.clock.reading}
+        component = at_work.get(doing.split(".")[0], parts.strategy)
         owners = [ref.owner for owned, ref in parts.owners if owned is component]
         when = f"at {to_datetime(now).isoformat()}" if now else "before the first instant"
         error.add_note(f"raised in {doing} of {(owners or [type(component).__name__])[0]} {when}")

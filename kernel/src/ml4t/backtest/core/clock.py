@@ -82,6 +82,7 @@ class Clock:
     Attributes:
         now: The instant reached; nobody but the clock's owner moves it.
         late_rows: Rows restamped so far, per source name.
+        reading: The source that rows were asked of last.
         wants_opens: Whether session opens are instants of their own.
     """
 
@@ -101,6 +102,7 @@ class Clock:
         self.now = 0
         self.late_rows: dict[str, int] = {}
         self.wants_opens = True
+        self.reading: Source | None = None
         self.sessions = sessions
         self._last = last
         self._time_source = time_source
@@ -225,9 +227,7 @@ class Clock:
             codes, where = np.unique(part.symbol[fresh], return_index=True)
             rows = fresh[where]
             instants = np.searchsorted(stops, rows, side="right")
-            first_seen += zip(
-                instants.tolist(), [order] * len(rows), rows.tolist(), codes.tolist(), strict=True
-            )
+            first_seen += zip(instants.tolist(), [order] * len(rows), rows.tolist(), codes.tolist(), strict=True)
         names = list(self._names) if first_seen else []
         for instant, _, _, code in sorted(first_seen):
             if self._public[code] < 0:

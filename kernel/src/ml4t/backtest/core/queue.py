@@ -71,7 +71,7 @@ class Queue:
     """Rows of one source that are read but not yet released."""
 
     def __init__(self, source: Source, clock: Clock) -> None:
-        self.spec = source.spec
+        self.spec, self._source = source.spec, source
         self.drained = False
         self._silent_until = self._read = 0
         self._newest = np.iinfo(np.int64).min
@@ -107,6 +107,7 @@ class Queue:
         """Read one more batch behind the rows at hand."""
         if self.drained:
             return
+        self._clock.reading = self._source
         try:
             frame = next(self._batches)
         except StopIteration:
