@@ -49,6 +49,7 @@ class SimulationBroker(Broker):
     def __init__(self, config: Config, setup: Setup) -> None:
         self._setup = setup
         self._mode = 0
+        self._priceless = False
         self._phrases: dict[str, str] = {}
 
     def open(self, state: RunState, models: ExecutionModels, portfolio: Portfolio) -> None:
@@ -98,7 +99,9 @@ class SimulationBroker(Broker):
     @property
     def flags(self) -> tuple[str, ...]:
         """What every result must show of this broker."""
-        return ("fills at the same close",) if self._mode == 2 else ()
+        same_close = ("fills at the same close",) if self._mode == 2 else ()
+        price = "close" if self._mode else "open"
+        return same_close + ((f"orders met rows without {price}, which fill nothing",) if self._priceless else ())
 
     def describe(self) -> dict[str, str]:
         """Return the rules of fills and costs, and what runs as plain Python."""
@@ -116,6 +119,9 @@ class SimulationBroker(Broker):
         state = self._state
         working = state.working
         if not working:
+            return
+        if rows.ohlcv[3 if self._mode else 0] < 0:  # quotes and trades
+            self._priceless = True
             return
         models = self._models
         columns = (rows.known_at, rows.event_time, rows.bar_start, rows.symbol, rows.values, rows.ohlcv)
