@@ -4,9 +4,7 @@ from collections.abc import Mapping
 
 from ml4t.backtest.hookspecs import Manifest, hookimpl
 
-MANIFEST = Manifest(
-    api=1, name="calendar-market", summary="sessions of exchanges, from pandas-market-calendars"
-)
+MANIFEST = Manifest(api=1, name="calendar-market", summary="sessions of exchanges, from pandas-market-calendars")
 
 
 @hookimpl

@@ -152,10 +152,14 @@ class BrokerConformance(Conformance):
         assert events["status"].tolist() == [SUBMITTED, REFUSED]
         assert REASONS[events["reason"][-1]] == "refused-by-risk"
 
-    def test_an_unknown_price_fills_nothing(self, result: Result, prices: pl.DataFrame) -> None:
+    def test_an_unknown_price_fills_nothing(
+        self, result: Result, models: Mapping[str, object], prices: pl.DataFrame
+    ) -> None:
         """TK-B10: no fill forms at a bar whose price is null, nor where there is no bar."""
-        bars = {(symbol, day) for symbol, day in prices.drop_nulls("open").select("symbol", "timestamp").rows()}
-        fills = result.fills.select("symbol", pl.col("timestamp").dt.date()).rows()
+        at_open = getattr(models["fill"], "mode", "next-open") == "next-open"
+        bars = set(prices.drop_nulls("open" if at_open else "close").select("symbol", "timestamp").rows())
+        within = pl.col("timestamp") - pl.duration(nanoseconds=0 if at_open else 1)
+        fills = result.fills.select("symbol", within.dt.date()).rows()
         assert set(fills) <= bars
 
     def test_working_orders_end_with_the_run(self, result: Result) -> None:

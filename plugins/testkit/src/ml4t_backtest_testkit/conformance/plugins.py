@@ -91,8 +91,9 @@ class PluginConformance(Conformance):
         assert 0 < len(manifest.summary) <= 100
 
     def test_the_hooks_are_valid(self, answer: dict[str, Any]) -> None:
-        """TK-P03: every hook is one of this kernel's, and at least one is implemented."""
-        assert answer["hooks"]
+        """TK-P03: every hook is one of this kernel's, and registered paths have the form module:Class."""
+        paths = [path for offered in answer["components"].values() for path in offered.values()]
+        assert [path for path in paths if not re.fullmatch(r"[\w.]+:[\w.]+", path)] == []
 
     def test_the_plugin_module_is_light(self, entry: EntryPoint) -> None:
         """TK-P04: importing the plugin module prints nothing and loads no heavy library."""
