@@ -208,8 +208,8 @@ class OpenRows:
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """Yield the rows in time order, at most ``batch_rows`` at a time."""
-        streamed = self.plan.collect_batches(chunk_size=self.batch_rows or None, maintain_order=True)
-        for part in streamed if self.frame is None else [self.frame]:
+        whole = [] if self.frame is None else [self.frame]
+        for part in whole or self.plan.collect_batches(chunk_size=self.batch_rows):
             yield from part.iter_slices(self.batch_rows or max(1, part.height))
 
 
@@ -240,22 +240,8 @@ def open_rows(
     time = found.times[0]
     dtype = schema[found.columns[time]]
 
-    def rule(all_midnight: bool) -> StampRule:
-        return resolve_stamps(
-            origin=origin,
-            kind=found.kind,
-            dtype=dtype,
-            all_midnight=all_midnight,
-            bar=feed.bar,
-            stamp=feed.stamp,
-            timezone=config.timezone,
-            latency=config.latency,
-            has_known_at="known_at" in found.times,
-            has_event_time="event_time" in found.times,
-        )
-
     if not isinstance(dtype, pl.Date | pl.Datetime):
-        rule(False)
+        _settle(found, config, dtype, False, origin)
     select = found.expressions(config)
     conditions = _inside(time, dtype, window)
     if config.symbols:
@@ -290,7 +276,7 @@ def open_rows(
     if frame is not None and not gate.in_time_order:
         ties = ["symbol", *found.times[1:]] if gate.went_back and found.kind in ("bar", "signal") else []
         frame = frame.sort(time, *ties, maintain_order=True)
-    settled = rule(gate.all_midnight)
+    settled = _settle(found, config, dtype, gate.all_midnight, origin)
     if settled.convention == "label" and dtype != pl.Date:
         # A cast takes the date in UTC, this one the date in the stamps' own zone.
         plan = plan.with_columns(pl.col(time).dt.date())
@@ -308,6 +294,24 @@ def open_rows(
         plan=plan,
         frame=frame,
         batch_rows=config.batch_rows,
+    )
+
+
+def _settle(
+    found: Arrangement, config: FeedConfig | SignalConfig, dtype: pl.DataType, all_midnight: bool, origin: str
+) -> StampRule:
+    feed = config if isinstance(config, FeedConfig) else FeedConfig()
+    return resolve_stamps(
+        origin=origin,
+        kind=found.kind,
+        dtype=dtype,
+        all_midnight=all_midnight,
+        bar=feed.bar,
+        stamp=feed.stamp,
+        timezone=config.timezone,
+        latency=config.latency,
+        has_known_at="known_at" in found.times,
+        has_event_time="event_time" in found.times,
     )
 
 

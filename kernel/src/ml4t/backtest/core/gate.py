@@ -129,13 +129,11 @@ class RowGate:
 
     def _numbers(self, column: pl.Series) -> NDArray[np.float64]:
         """Return a field with NaN for unknown; text in it is a fault, shown by its first row."""
-        numbers = column.cast(pl.Float64, strict=False) if column.dtype.is_numeric() else None
-        if numbers is None:
-            numbers = column.cast(pl.String).cast(pl.Float64, strict=False)
-            strange = column.is_not_null() & numbers.is_null()
-            what = f"{column.name} is {column[strange.arg_max() or 0]!r}, which is no number"
-            wrong = (strange if strange.any() else column.is_not_null()).to_numpy()
-            self._fault(wrong, what, f"correct it, or map another column to {column.name}")
+        plain = column if column.dtype.is_numeric() else column.cast(pl.String)
+        numbers = plain.cast(pl.Float64, strict=False)
+        wrong = numbers.is_null() & column.is_not_null()
+        what = f"{column.name} is {column[wrong.arg_max() or 0]!r}, which is no number"
+        self._fault(wrong.to_numpy(), what, f"correct it, or map another column to {column.name}")
         return numbers.to_numpy()
 
     def _check_values(self, values: dict[str, NDArray[np.float64]]) -> None:
@@ -152,8 +150,7 @@ class RowGate:
             low, high = values["low"], values["high"]
             self._fault(high < low, "high is below low", "correct the row")
             for name in [name for name in ("open", "close") if name in values]:
-                outside = (values[name] > high) | (values[name] < low)
-                self._count(outside, f"have {name} outside low and high")
+                self._count((values[name] > high) | (values[name] < low), f"have {name} outside low and high")
         if self.kind == "quote" and {"bid", "ask"} <= values.keys():
             self._count(values["bid"] > values["ask"], "are crossed: bid above ask")
 
