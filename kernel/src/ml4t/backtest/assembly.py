@@ -298,13 +298,17 @@ class _Assembly:
     def _window(self, calendar: Any) -> tuple[SessionTable, Window, int, int]:
         start, end, warmup = (self.settings.get(key) for key in ("start", "end", "warmup"))
         first, last = _day(start, _FIRST_DAY), _day(end, _LAST_DAY)
-        rows = calendar.sessions(min(first, _FIRST_DAY), max(last, _LAST_DAY))
+        where = self.run.path or "settings"
+        try:
+            rows = calendar.sessions(min(first, _FIRST_DAY), max(last, _LAST_DAY))
+        except InputError as error:
+            raise RunFileError(f"{where}: clock.calendar: {error}") from error
         sessions = SessionTable(rows, timezone=calendar.timezone, name=calendar.name)
         begin = 0 if start is None else _instant(start, sessions, last=False)
         finish = np.iinfo(np.int64).max if end is None else _instant(end, sessions, last=True)
         if begin >= finish:
-            raise RunFileError(f"{self.run.path or 'settings'}: start {start} is not before end {end}")
-        earliest = begin - (parse_duration(warmup) if warmup else 0)
+            raise RunFileError(f"{where}: start {start} is not before end {end}")
+        earliest = begin - (parse_duration(warmup, f"{where}: warmup") if warmup else 0)
         window = Window(first=None if start is None else earliest, last=None if end is None else int(finish))
         return sessions, window, begin, int(finish)
 

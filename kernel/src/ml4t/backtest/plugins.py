@@ -203,6 +203,9 @@ class PluginHost:
         if plugin is not None and isinstance(plugin.outcome, Failure):
             return str(plugin.outcome)
         before = self._index.offered_before(kind, name) if self._index else []
+        for disabled in [each for each in self._plugins.values() if each.status == "disabled"]:
+            if disabled.distribution in before:
+                return f"plugin {disabled.name}, which offered it, is installed but disabled"
         return " or ".join(f"{former} offered it: pip install {former}" for former in before)
 
 

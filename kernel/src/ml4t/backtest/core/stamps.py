@@ -54,8 +54,12 @@ class StampRule:
     origin: str = "<frame>"
 
 
-def parse_duration(text: str) -> int:
+def parse_duration(text: str, setting: str = "") -> int:
     """Return the ns of a whole number with a unit: ns, us, ms, s, m (minutes), h, d or w.
+
+    Args:
+        text: Such as ``5m``.
+        setting: Where it was set, for the message.
 
     Raises:
         RunFileError: The text is not of that form.
@@ -63,9 +67,8 @@ def parse_duration(text: str) -> int:
     match = re.fullmatch(r"(\d{1,18})(ns|us|ms|s|m|h|d|w)", text.strip(), re.ASCII)
     length = int(match[1]) * _UNITS[match[2]] if match else 2**63
     if length >= 2**63:
-        raise RunFileError(
-            f'"{text}" is no duration: write a whole number and a unit, as "250ms", "5m", "1h" or "400d"'
-        )
+        remedy = 'write a whole number and a unit, as "250ms", "5m", "1h" or "400d"'
+        raise RunFileError(f'{setting} "{text}" is no duration: {remedy}'.lstrip())
     return length
 
 
@@ -101,10 +104,8 @@ def resolve_stamps(
         DataError: The stamps could be taken in several ways; the message holds the lines to add.
     """
     if not isinstance(dtype, pl.Date | pl.Datetime):
-        raise DataError(
-            f"{origin}: stamps are {dtype}; give dates, or datetimes such as 2024-03-01T14:30:00Z"
-        )
-    period = parse_duration(bar) if bar is not None else None
+        raise DataError(f"{origin}: stamps are {dtype}; give dates, or datetimes such as 2024-03-01T14:30:00Z")
+    period = parse_duration(bar, f"{origin}: bar") if bar is not None else None
     naive = isinstance(dtype, pl.Datetime) and dtype.time_zone is None
     label = isinstance(dtype, pl.Date) or (all_midnight and (period is None or period >= DAY_NS))
     convention: Convention = "label" if label else stamp or "open"
@@ -124,14 +125,12 @@ def resolve_stamps(
         message = f"{origin}: it is not said when its rows are known; add to this {kind} source"
         raise DataError("\n    ".join([message, *lines]))
     if kind == "bar" and label and (stamp is not None or period not in (None, DAY_NS)):
-        message = (
-            f"{origin}: dates and midnights are session labels, whose bar is the session; take out `stamp`"
-        )
+        message = f"{origin}: dates and midnights are session labels, whose bar is the session; take out `stamp`"
         raise DataError(f'{message} and write\n    bar = "1d"')
     return StampRule(
         convention=convention,
         period_ns=period or DAY_NS if kind == "bar" else None,
-        latency_ns=parse_duration(latency) if latency is not None else 0,
+        latency_ns=parse_duration(latency, f"{origin}: latency") if latency is not None else 0,
         timezone=_zone(timezone, origin) if zoned else None,
         midnights=midnights,
         origin=origin,
