@@ -1,7 +1,6 @@
 """Runs that end before their time: what was recorded is kept, and nothing looks whole that is not."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -23,7 +22,6 @@ strategy = { use = "trading:Trading" }
 """
 
 STRATEGY = '''
-import os
 import signal
 from pathlib import Path
 
