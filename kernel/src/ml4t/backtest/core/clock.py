@@ -108,6 +108,7 @@ class Clock:
         self._time_source = time_source
         self._late = late
         self._names: dict[str, int] = {}
+        self._enum = pl.Enum([])
         self._public: NDArray[np.int32] = np.zeros(0, np.int32)
         self._next_id = 0
         self._cut = 0
@@ -237,15 +238,16 @@ class Clock:
 
     def _encode(self, symbols: pl.Series) -> NDArray[np.int32]:
         """Return private codes of symbol names; they say nothing about ids until rows are released."""
-        names = symbols.unique().cast(pl.String).sort()
-        fresh = [name for name in names if name not in self._names]
-        for name in fresh:
-            self._names[name] = len(self._names)
-        if fresh:
+        try:
+            codes = symbols.cast(self._enum)
+        except pl.exceptions.PolarsError:  # names that are new
+            names = symbols.unique().cast(pl.String).sort()
+            fresh = [name for name in names if name not in self._names]
+            self._names |= {name: len(self._names) + place for place, name in enumerate(fresh)}
             self._public = np.concatenate([self._public, np.full(len(fresh), -1, np.int32)])
-        codes = np.array([self._names[name] for name in names], np.int32)
-        local = symbols.cast(pl.Enum(names)).to_physical().to_numpy()
-        return np.asarray(codes[local])
+            self._enum = pl.Enum(list(self._names))
+            codes = symbols.cast(self._enum)
+        return codes.to_physical().to_numpy().astype(np.int32)
 
     def _ranks(self) -> NDArray[np.int64]:
         """Return, per private code, the place of its name in alphabetical order."""

@@ -143,8 +143,7 @@ class Queue:
         self._read += len(frame)
         values = np.empty((len(self.spec.fields), len(frame)))
         for row, name in enumerate(self.spec.fields):
-            column = frame.get_column(name)
-            values[row] = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
+            values[row] = frame.get_column(name).cast(pl.Float64).to_numpy()  # null becomes NaN
         symbol = self._clock._encode(frame.get_column("symbol"))
         return Rows(self.spec, known_at, event_time, bar_start, symbol, values, self._ohlcv)
 
