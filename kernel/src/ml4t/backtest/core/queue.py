@@ -21,7 +21,7 @@ __all__ = ["FOREVER", "Ints", "Queue", "Rows"]
 
 Ints = NDArray[np.int64]
 FOREVER = np.iinfo(np.int64).max
-_PIECE = 1 << 16
+_PIECE = 1 << 15
 _OHLCV = ("open", "high", "low", "close", "volume")
 
 
