@@ -51,10 +51,10 @@ class Journal:
         """
         if kind not in self.target_kinds:
             self.target_kinds.append(kind)
-        symbols = np.flatnonzero((asked == asked) | (ids >= 0))  # NaN is not equal to itself
-        self.target_rows.append(
-            (timestamp, self.target_kinds.index(kind), asked[symbols], ids[symbols], symbols)
-        )
+        symbols = (asked == asked).nonzero()[0]  # NaN is not equal to itself
+        figures = (asked, ids.copy()) if len(symbols) == len(asked) else (asked[symbols], ids[symbols])
+        kind_index = self.target_kinds.index(kind)
+        self.target_rows.append((timestamp, kind_index, *figures, symbols.astype(np.int32)))
 
     def sample_positions(self, timestamp: int, session: int) -> None:
         """Note the open positions and their marks, at a session's close.
@@ -64,7 +64,7 @@ class Journal:
             session: The session's label, days since 1970-01-01.
         """
         positions, instruments = self._state.positions, self._state.instruments
-        symbols = np.flatnonzero(positions["quantity"])
+        symbols = positions["quantity"].nonzero()[0]
         figures = (
             positions["quantity"],
             positions["average_price"],
@@ -165,18 +165,12 @@ class Journal:
     ) -> tuple[NDArray[np.int8], Integers]:
         """Meet each order with the newest row of its symbol that was known when it was made."""
         releases = np.append(np.unique(known_at), np.iinfo(np.int64).max)
-        ends = (
-            releases[np.searchsorted(releases, known_at, "right")]
-            if valid_for is None
-            else known_at + valid_for
-        )
+        ends = releases[np.searchsorted(releases, known_at, "right")] if valid_for is None else known_at + valid_for
         orders = self._state.orders.rows()
         asked = {"symbol": orders["symbol"].astype(np.int64), "at": orders["submitted_at"]}
         known = pl.DataFrame({"symbol": symbol, "at": known_at, "row": np.arange(len(symbol))})
         met = pl.DataFrame({**asked, "refused": orders["status"] == REFUSED}).sort("at", maintain_order=True)
-        met = met.join_asof(
-            known.sort("at", maintain_order=True), on="at", by="symbol", check_sortedness=False
-        )
+        met = met.join_asof(known.sort("at", maintain_order=True), on="at", by="symbol", check_sortedness=False)
         row, at, refused = (met.drop_nulls("row")[name].to_numpy() for name in ("row", "at", "refused"))
         valid, fate, used_at = at < ends[row], np.zeros(len(symbol), np.int8), np.full(len(symbol), -1)
         traded = np.flatnonzero(valid & ~refused)[::-1]  # of several written to one place the earliest stays

@@ -59,18 +59,12 @@ class Outbox:
         first = self._state.orders.count + self._orders
         ids = np.arange(first, first + size)
         self._orders += size
-        rows["action"] = ORDER
-        rows["symbol"] = symbols
-        rows["quantity"] = quantities
-        rows["order_id"] = ids
-        rows["kind"] = kind
-        rows["time_in_force"] = time_in_force
-        rows["is_target"] = is_target
-        rows["limit_price"] = limit_price
-        rows["stop_price"] = stop_price
-        rows["tag"] = tag
-        rows["basket"] = basket
-        rows["reason"] = 0 if reasons is None else reasons
+        rows["symbol"], rows["quantity"], rows["order_id"] = symbols, quantities, ids
+        rows["is_target"], rows["basket"] = is_target, basket
+        rows["limit_price"], rows["stop_price"] = limit_price, stop_price
+        if kind or time_in_force or tag or reasons is not None:  # the row is zeros: a plain market order
+            rows["kind"], rows["time_in_force"], rows["tag"] = kind, time_in_force, tag
+            rows["reason"] = 0 if reasons is None else reasons
         if kind < 2:
             open_, target = self.open_quantities()
             counted = quantities if reasons is None else np.where(reasons == 0, quantities, 0.0)

@@ -23,6 +23,8 @@ _NO_MARK = REASONS.index("no-mark")
 
 
 class _Orders(Protocol):
+    count: int
+
     def open_quantities(self) -> tuple[Floats, Floats]: ...
     def cancel_targets(self, symbols: Ints) -> None: ...
     def place(
@@ -50,9 +52,7 @@ class Sizer:
         baskets: Number of vector decisions that led to orders.
     """
 
-    def __init__(
-        self, state: RunState, outbox: _Orders, fold: Callable[[], None], equity: Callable[[], float]
-    ) -> None:
+    def __init__(self, state: RunState, outbox: _Orders, fold: Callable[[], None], equity: Callable[[], float]) -> None:
         self._state = state
         self._outbox = outbox
         self._fold = fold
@@ -73,49 +73,50 @@ class Sizer:
             Order ids, int64 (m,), -1 where nothing had to be sent.
         """
         is_target = kind.startswith("target_")
-        wanted = self._wanted(kind.removeprefix("target_"), symbols, amounts)
-        instruments = self._state.instruments[symbols]
-        quantity = wanted
+        rows = slice(None) if basket else symbols  # a basket names every symbol, in order
+        if not kind.endswith("quantity"):
+            self._fold()
+        instruments = self._state.instruments[rows]
+        wanted = quantity = self._wanted(kind.removeprefix("target_"), instruments, amounts)
+        replaces = False
         if is_target:
-            held = self._state.positions["quantity"][symbols]
-            open_, from_targets = (column[symbols] for column in self._outbox.open_quantities())
-            quantity = wanted - _to_step(held + (open_ - from_targets), instruments["quantity_step"])
-        lot = instruments["lot"]
-        whole = np.trunc(quantity / lot) * lot
-        asked = ~np.isnan(amounts)
-        quantity = np.where(asked & (amounts == 0.0), quantity, whole) if is_target else whole
-        if kind == "quantity":
-            quantity = wanted
-        unpriced = asked & np.isnan(quantity)
-        send = (asked & (quantity != 0.0)) | unpriced
-        if is_target:
-            stale = asked & (from_targets != 0.0)
+            counted = self._state.positions["quantity"][rows]
+            if replaces := bool(self._state.working or self._outbox.count):
+                open_, from_targets = (column[rows] for column in self._outbox.open_quantities())
+                counted = _to_step(counted + (open_ - from_targets), instruments["quantity_step"])
+            quantity = wanted - counted
+        if kind != "quantity":
+            lot = instruments["lot"]
+            whole = np.trunc(quantity / lot) * lot
+            quantity = np.where(amounts == 0.0, quantity, whole) if is_target else whole
+        send = (amounts == amounts) & (quantity != 0.0)  # also without a price: that order is refused
+        if replaces:
+            stale = (amounts == amounts) & (from_targets != 0.0)
             same = stale & (quantity == from_targets)
             send &= ~same
             replaced = np.flatnonzero(stale & ~same)
             if len(replaced):
                 self._outbox.cancel_targets(symbols[replaced])
         ids = np.full(len(symbols), -1, np.int64)
-        chosen = np.flatnonzero(send)
+        chosen = send.nonzero()[0]
         if len(chosen):
-            reasons = np.where(unpriced[chosen], _NO_MARK, 0) if unpriced.any() else None
+            quantity = quantity[chosen]
+            unpriced = np.isnan(quantity)
             self.baskets += basket
             ids[chosen] = self._outbox.place(
                 symbols[chosen],
-                quantity[chosen],
+                quantity,
                 is_target=is_target,
                 tag=tag,
                 basket=self.baskets if basket else -1,
-                reasons=reasons,
+                reasons=np.where(unpriced, _NO_MARK, 0) if unpriced.any() else None,
             )
         return ids
 
-    def _wanted(self, kind: str, symbols: Ints, amounts: Floats) -> Floats:
+    def _wanted(self, kind: str, instruments: NDArray[np.void], amounts: Floats) -> Floats:
         """Return quantities before truncation; NaN where an amount other than 0 meets no price."""
         if kind == "quantity":
             return amounts
-        self._fold()
-        instruments = self._state.instruments[symbols]
         unit = instruments["mark"] * instruments["multiplier"]
         value = amounts * self._equity() if kind == "percent" else amounts
         with np.errstate(all="ignore"):

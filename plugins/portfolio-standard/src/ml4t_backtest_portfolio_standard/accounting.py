@@ -11,19 +11,9 @@ import numpy as np
 from ml4t.backtest.state import LEDGER_KINDS, RunState
 
 __all__ = [
-    "CASH",
-    "EQUITY",
-    "GROSS",
-    "LONG",
-    "NET",
-    "SHORT",
-    "STALE",
-    "TOTALS",
-    "UNREALISED",
-    "apply_fill",
-    "round_to_step",
-    "totals",
-]
+    "CASH", "COMMISSION", "EQUITY", "GROSS", "LONG", "NET", "REALISED", "SHORT", "SLIPPAGE", "STALE",
+    "TOTALS", "UNREALISED", "apply_fill", "round_to_step", "totals",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,16 +28,12 @@ LEDGER: Final = RunState.LEDGER
 KIND_FILL: Final = LEDGER_KINDS.index("fill")
 KIND_COMMISSION: Final = LEDGER_KINDS.index("commission")
 
-# Places in the array that totals() fills.
-CASH: Final = 0
-EQUITY: Final = 1
-GROSS: Final = 2
-NET: Final = 3
-LONG: Final = 4
-SHORT: Final = 5
-UNREALISED: Final = 6
-STALE: Final = 7
-TOTALS: Final = 8
+# What totals() adds up, and the place of each in its array.
+TOTALS: Final = (
+    "cash", "equity", "gross_exposure", "net_exposure", "long_pnl", "short_pnl", "realised", "unrealised",
+    "commission", "slippage", "stale_exposure",
+)  # fmt: skip
+CASH, EQUITY, GROSS, NET, LONG, SHORT, REALISED, UNREALISED, COMMISSION, SLIPPAGE, STALE = range(len(TOTALS))
 
 
 def compiled(function: Function) -> Function:
@@ -74,9 +60,7 @@ def round_to_step(value: float, step: float) -> float:
 
 
 @compiled
-def book_cash(
-    fill: Record, kind: int, amount: float, accounts: Table, ledger: Table, counters: Integers
-) -> None:
+def book_cash(fill: Record, kind: int, amount: float, accounts: Table, ledger: Table, counters: Integers) -> None:
     """Move cash and append the LEDGER row that says so."""
     account = accounts[fill["account"]]
     account["cash"] += amount
@@ -154,8 +138,14 @@ def totals(instruments: Table, positions: Table, accounts: Table, out: Floats) -
     cash = 0.0
     long_pnl = 0.0
     short_pnl = 0.0
+    realised = 0.0
+    commission = 0.0
+    slippage = 0.0
     for i in range(len(accounts)):
         cash += accounts[i]["cash"]
+        realised += accounts[i]["realised"]
+        commission += accounts[i]["commission"]
+        slippage += accounts[i]["slippage"]
         long_pnl += accounts[i]["long_realised"]
         short_pnl += accounts[i]["short_realised"]
     value = 0.0
@@ -187,5 +177,8 @@ def totals(instruments: Table, positions: Table, accounts: Table, out: Floats) -
     out[NET] = value
     out[LONG] = long_pnl
     out[SHORT] = short_pnl
+    out[REALISED] = realised
     out[UNREALISED] = unrealised
+    out[COMMISSION] = commission
+    out[SLIPPAGE] = slippage
     out[STALE] = stale

@@ -44,7 +44,7 @@ class PortfolioAccounting(Portfolio):
 
     def __init__(self, config: Config, setup: Setup) -> None:
         self._setup = setup
-        self._totals = np.zeros(accounting.TOTALS)
+        self._totals = np.zeros(len(accounting.TOTALS))
 
     def open(self, state: RunState, capital: Mapping[str, float]) -> None:
         """Write the opening balance.
@@ -95,21 +95,10 @@ class PortfolioAccounting(Portfolio):
         and not, before commission.
         """
         state = self._state
-        sums = self._sums()
-        account = state.accounts
         row = state.equity.reserve(1)[state.counters[state.EQUITY]]
-        row["timestamp"] = timestamp
-        row["session"] = session
-        row["cash"] = sums[accounting.CASH]
-        row["equity"] = sums[accounting.EQUITY]
-        row["gross_exposure"] = sums[accounting.GROSS]
-        row["net_exposure"] = sums[accounting.NET]
-        row["long_pnl"] = sums[accounting.LONG]
-        row["short_pnl"] = sums[accounting.SHORT]
-        row["unrealised"] = sums[accounting.UNREALISED]
-        row["stale_exposure"] = sums[accounting.STALE]
-        for name in ("realised", "commission", "slippage"):
-            row[name] = sum(account[name].tolist())
+        row["timestamp"], row["session"] = timestamp, session
+        for name, value in zip(accounting.TOTALS, self._sums().tolist(), strict=True):
+            row[name] = value
         state.counters[state.EQUITY] += 1
 
     def trades(self) -> pl.DataFrame:
