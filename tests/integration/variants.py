@@ -169,8 +169,20 @@ def every(folder: Path) -> Mapping[str, Callable[[], Result]]:
             "bars: a run file over CSV": lambda: from_file(folder, "csv").run(),
             "bars: step by step": lambda: step_by_step(engine(folder)),
             "sample: a frame": lambda: sampled(feed=[table]),
+            "pair: read at once": lambda: pair(folder, 0, 0, 0),
+            "pair: batches of 1": lambda: pair(folder, 1, 1, 1),
+            "pair: batches of 1, 1,000 and all": lambda: pair(folder, 1, 1_000, 0),
+            "pair: batches of 7, 1 and 13": lambda: pair(folder, 7, 1, 13),
         }
     )
+
+
+def pair(folder: Path, first: int, second: int, third: int) -> Result:
+    """Run over two feeds, each with some of the symbols, and predictions, in batches of so many rows."""
+    one = feed(folder, "by_stamp.parquet", symbols=["Zeta", "alpha"], batch_rows=first)
+    other = feed(folder, "by_stamp.csv", symbols=["Äther", "Beta", "ætna"], batch_rows=second)
+    scores = {"use": "parquet", "name": "scores", "path": str(folder / "scores.parquet"), "batch_rows": third}
+    return run_with(folder, feed=[one, other | {"name": "others"}], signal=[scores])
 
 
 def run_with(folder: Path, **changes: object) -> Result:
