@@ -126,8 +126,7 @@ class World:
     def events(self):
         """Transitions as (order_id, status, reason)."""
         return [
-            (int(e["order_id"]), STATUSES[e["status"]], REASONS[e["reason"]])
-            for e in self.state.order_events.rows()
+            (int(e["order_id"]), STATUSES[e["status"]], REASONS[e["reason"]]) for e in self.state.order_events.rows()
         ]
 
     @property

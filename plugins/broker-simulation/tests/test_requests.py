@@ -59,9 +59,7 @@ def test_cancel_by_id(make_world):
     assert 0.0 == world.state.books[0]["open_quantity"]
 
 
-@pytest.mark.parametrize(
-    ("order", "reason"), [(7, "unknown-order"), (-1, "unknown-order"), (0, "already-done")]
-)
+@pytest.mark.parametrize(("order", "reason"), [(7, "unknown-order"), (-1, "unknown-order"), (0, "already-done")])
 def test_cancel_that_changes_nothing_is_recorded(make_world, order, reason):
     """A cancel of nothing is refused with the reason; the order keeps its status."""
     world = make_world()

@@ -13,9 +13,7 @@ def test_opening_balance_is_a_deposit(make_books):
     """The ledger starts with a row of kind deposit."""
     row = make_books(cash=500.0).state.ledger.rows()[0]
 
-    assert (0, 500.0, 500.0, -1, -1) == tuple(
-        row[n] for n in ("kind", "amount", "balance", "order_id", "symbol")
-    )
+    assert (0, 500.0, 500.0, -1, -1) == tuple(row[n] for n in ("kind", "amount", "balance", "order_id", "symbol"))
 
 
 @pytest.mark.parametrize("capital", [{"USD": 1.0, "EUR": 1.0}, {"USD": math.inf}])
@@ -62,9 +60,7 @@ def test_cash_and_ledger_agree(make_books):
     assert [10_000.0, -1000.0, -3.0, 600.0] == ledger["amount"].tolist()
     assert [10_000.0, 9000.0, 8997.0, 9597.0] == ledger["balance"].tolist()
     account = books.state.accounts[0]
-    assert (9597.0, 100.0, 3.0, 1.0) == tuple(
-        account[n] for n in ("cash", "realised", "commission", "slippage")
-    )
+    assert (9597.0, 100.0, 3.0, 1.0) == tuple(account[n] for n in ("cash", "realised", "commission", "slippage"))
     assert 3.0 == books.state.positions[0]["commission"]
 
 

@@ -87,8 +87,6 @@ def test_metrics_of_an_idle_run(make_books):
     """Nothing happened: counts are 0, ratios NaN, equity the cash."""
     found = make_books(cash=1000.0).portfolio.metrics()
 
-    assert (0.0, 0.0, 1000.0, 0.0) == tuple(
-        found[n] for n in ("n_fills", "n_trades", "final_equity", "total_return")
-    )
+    assert (0.0, 0.0, 1000.0, 0.0) == tuple(found[n] for n in ("n_fills", "n_trades", "final_equity", "total_return"))
     assert math.isnan(found["win_rate"])
     assert math.isnan(found["turnover"])

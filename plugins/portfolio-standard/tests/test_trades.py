@@ -56,9 +56,7 @@ def test_trips_add_up_to_what_the_account_realised(make_books, seed):
     random = np.random.default_rng(seed)
     books = make_books()
     for _ in range(200):
-        books.fill(
-            random.integers(1, 9) * random.choice([-1, 1]) / 8, random.uniform(5, 15), random.integers(2)
-        )
+        books.fill(random.integers(1, 9) * random.choice([-1, 1]) / 8, random.uniform(5, 15), random.integers(2))
     books.state.instruments["mark"] = 10.0
     books.portfolio.sample(0, 0)
     trades = books.portfolio.trades()

@@ -45,9 +45,7 @@ def test_negative_prices_are_worse_upwards_too():
 @pytest.mark.parametrize("value", [-1.0, float("inf"), float("nan")])
 def test_impossible_sizes_are_refused(value):
     """A slippage that helps the order is a mistake."""
-    with pytest.raises(
-        RunFileError, match=r"bps of slippage model slippage was .*; give a finite number >= 0"
-    ):
+    with pytest.raises(RunFileError, match=r"bps of slippage model slippage was .*; give a finite number >= 0"):
         amount(BasisPointSlippage, 1.0, 1.0, bps=value)
 
 

@@ -52,9 +52,7 @@ SIGNATURES = {
         *(_read_only(types.int32), _read_only(types.float64, 2), _read_only(types.int64)),
         *(types.int64, types.int64, types.int64, types.boolean),
     ),
-    "submit": types.void(
-        *(_table(state.REQUEST), types.int64, _INTEGERS, _ORDERS, _EVENTS, _BOOKS, types.int64)
-    ),
+    "submit": types.void(*(_table(state.REQUEST), types.int64, _INTEGERS, _ORDERS, _EVENTS, _BOOKS, types.int64)),
     "finish": types.void(types.int64, _INTEGERS, _ORDERS, _EVENTS, _BOOKS),
 }
 

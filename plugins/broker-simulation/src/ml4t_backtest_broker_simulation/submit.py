@@ -121,9 +121,7 @@ def refuse_cancel(request: Record, reason: int, now: int, counters: Integers, ev
 
 
 @compiled
-def cancel_order(
-    request: Record, now: int, counters: Integers, orders: Table, events: Table, books: Table
-) -> None:
+def cancel_order(request: Record, now: int, counters: Integers, orders: Table, events: Table, books: Table) -> None:
     """Cancel one order by id, or record why not."""
     i = request["order_id"]
     if request["reason"] != 0:
@@ -145,9 +143,7 @@ def cancel_order(
 
 
 @compiled
-def cancel_targets(
-    request: Record, now: int, counters: Integers, orders: Table, events: Table, books: Table
-) -> None:
+def cancel_targets(request: Record, now: int, counters: Integers, orders: Table, events: Table, books: Table) -> None:
     """Cancel the working target orders of a symbol, oldest first."""
     symbol = request["symbol"]
     if request["reason"] != 0 or symbol < 0 or symbol >= len(books):

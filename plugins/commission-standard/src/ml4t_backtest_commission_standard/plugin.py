@@ -6,9 +6,7 @@ from collections.abc import Mapping
 
 from ml4t.backtest.hookspecs import Manifest, hookimpl
 
-MANIFEST = Manifest(
-    api=1, name="commission-standard", summary="commission per share, per cent of value or per trade"
-)
+MANIFEST = Manifest(api=1, name="commission-standard", summary="commission per share, per cent of value or per trade")
 
 
 @hookimpl

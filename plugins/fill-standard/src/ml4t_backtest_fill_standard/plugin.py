@@ -6,9 +6,7 @@ from collections.abc import Mapping
 
 from ml4t.backtest.hookspecs import Manifest, hookimpl
 
-MANIFEST = Manifest(
-    api=1, name="fill-standard", summary="fill at the next open, the next close or the same close"
-)
+MANIFEST = Manifest(api=1, name="fill-standard", summary="fill at the next open, the next close or the same close")
 
 
 @hookimpl

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 
 from ml4t.backtest.hookspecs import Manifest, hookimpl
 
-MANIFEST = Manifest(
-    api=1, name="portfolio-standard", summary="positions, cash, profit and loss, round trips, metrics"
-)
+MANIFEST = Manifest(api=1, name="portfolio-standard", summary="positions, cash, profit and loss, round trips, metrics")
 
 
 @hookimpl

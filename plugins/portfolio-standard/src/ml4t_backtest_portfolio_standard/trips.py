@@ -138,8 +138,7 @@ def trips_frame(state: RunState, trips: NDArray[np.void]) -> pl.DataFrame:
         schema_overrides={"symbol": pl.String, "side": pl.String},
     )
     closed = [
-        pl.when(~pl.col("is_open")).then(name).alias(name)
-        for name in ("exit_time", "exit_price", "exit_order_id")
+        pl.when(~pl.col("is_open")).then(name).alias(name) for name in ("exit_time", "exit_price", "exit_order_id")
     ]
     times = [pl.col(name).cast(instant) for name in ("entry_time", "exit_time")]
     missing = [pl.lit(None, pl.Float64).alias(name) for name in ("mfe", "mae")]

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 
 from ml4t.backtest.hookspecs import Manifest, hookimpl
 
-MANIFEST = Manifest(
-    api=1, name="slippage-standard", summary="no, proportional, fixed and half-spread slippage"
-)
+MANIFEST = Manifest(api=1, name="slippage-standard", summary="no, proportional, fixed and half-spread slippage")
 
 
 @hookimpl

@@ -11,11 +11,11 @@ import hashlib
 import os
 import sys
 from collections.abc import Sequence
-from importlib.machinery import PathFinder
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
-from ml4t.backtest.core.cache import cache_folder
+from ml4t.backtest.core.cache import _preferred, cache_folder
 
 __all__ = ["prepare_cache"]
 
@@ -50,7 +50,7 @@ def prepare_cache(contributors: Sequence[str | Path]) -> str | None:
     os.environ[_VARIABLE] = os.environ["ML4T_BACKTEST_COMPILED"] = str(folder)
     if (config := sys.modules.get("numba.core.config")) is not None:  # read when numba was imported
         config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
-    kept = folder.is_relative_to(cache_folder())
+    kept = folder.is_relative_to(_preferred())
     return None if kept else f"compiled code goes to {folder}: the user's cache cannot be written"
 
 
@@ -61,7 +61,7 @@ def _sources(contributors: Sequence[str | Path]) -> list[Path]:
             folder = contributor if contributor.is_dir() else contributor.parent
             found.update(folder.glob("*.py"))
             continue
-        spec = PathFinder.find_spec(contributor.partition(".")[0])
+        spec = find_spec(contributor.partition(".")[0])  # of a top-level name: imports nothing
         for place in spec.submodule_search_locations or [] if spec else []:
             found.update(Path(place).rglob("*.py"))
         if spec and spec.origin and not spec.submodule_search_locations:
