@@ -1,0 +1,146 @@
+"""Measure a workload beside bare loops, in one process: ``python tests/performance/run.py w1s --data DIR``.
+
+Each figure is the median of the repeats, with the least in brackets. ``run`` is the call of ``Engine.run``;
+what comes before (checking and copying the frame, opening the sources) is ``prepare``, what comes after
+(both hashes) ``hash``. CPU time counts all threads and
+is the steadier figure where other programs run. Peak memory is that of the first run, counted from when input and libraries were loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numba
+import numpy as np
+import polars as pl
+
+sys.path.insert(0, str(Path(__file__).parent))
+import workloads
+
+NAMES = ("w1s", "w1s-events", "w1w", "w3a", "w3b")
+# Fills and final equity of the whole workloads; several other engines agree on those of w1s.
+EXPECTED = {"w1s": (428_132, 10_088_712.0), "w1w": (298_875, 8_755_769.81)}
+GOALS = {"w1s": 0.30, "w1s-events": 1.5, "w1w": 0.30, "w3a": 0.5, "w3b": 0.05}
+Times = dict[str, list[float]]
+
+
+def main() -> None:
+    """Parse the command line, write the data where it is missing, and measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workload", choices=[*NAMES, "all"])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the data, made when missing")
+    parser.add_argument("--repeats", type=int, default=5)
+    given = parser.parse_args()
+    if not given.data.joinpath("slices.parquet").exists():
+        subprocess.run([sys.executable, "-c", _WRITE, given.data], check=True, cwd=Path(__file__).parent)
+    if given.workload == "all":  # a process each, so that none inherits another's memory
+        for name in NAMES:
+            line = [sys.executable, __file__, name, "--data", given.data, "--repeats", str(given.repeats)]
+            subprocess.run(line, check=True)
+        return
+    report(given.workload, *measure(given.workload, given.data, given.repeats))
+
+
+_WRITE = "import sys, pathlib, workloads; workloads.write(pathlib.Path(sys.argv[1]))"
+
+
+def measure(name: str, folder: Path, repeats: int) -> tuple[Times, float, int, str]:
+    """Return times by label, peak memory in MB above the input, rows, and what the run came to."""
+    if name.startswith("w1"):
+        frame = pl.read_parquet(folder / "daily.parquet")
+        wanted = workloads.targets(frame, name[:3])
+        bars = frame.select("timestamp", "symbol", *workloads.FIELDS)
+        bare = _daily_loops(name[:3], frame, wanted)
+        del frame
+        make: Callable[[], Any] = {
+            "w1s": lambda: workloads.BySlice(wanted),
+            "w1s-events": lambda: workloads.ByEvent(wanted),
+            "w1w": lambda: workloads.BySlice(wanted, weights=True),
+        }[name]
+        build = workloads.daily_engine
+    else:
+        bars = pl.read_parquet(folder / {"w3a": "minutes.parquet", "w3b": "slices.parquet"}[name])
+        make = workloads.CountEvents if name == "w3a" else workloads.CountSlices
+        loop = workloads.bare_events if name == "w3a" else workloads.bare_slices
+        bare = {"Python callback": lambda: loop(bars) if name == "w3a" else loop(bars, 100)}
+        build = workloads.minute_engine
+    times: Times = {label: [] for label in ("prepare", "run", "run, CPU", "hash", *bare)}
+    for call in bare.values():
+        call()  # compiles
+    build(bars.head(1000), make()).run()  # loads what every run needs
+    outcome, memory = "", []
+    for _ in range(repeats):
+        gc.collect()
+        before, strategy = _resident(reset=True), make()
+        began = time.perf_counter()
+        engine = build(bars, strategy)
+        ready, busy = time.perf_counter(), time.process_time()
+        result = engine.run()
+        done = time.perf_counter()
+        times["run, CPU"].append(time.process_time() - busy)
+        memory.append(_resident(peak=True) - before)
+        outcome = f"{result.state.fills.count:,} fills, equity {result.final_equity:,.2f}, {strategy.calls:,} calls"
+        if name[:3] in EXPECTED:
+            assert EXPECTED[name[:3]] == (result.state.fills.count, round(result.final_equity, 2)), outcome
+        hashing = time.perf_counter()
+        outcome += f", hashes {result.decision_hash[:12]} {result.result_hash[:12]}"
+        times["hash"].append(time.perf_counter() - hashing)
+        times["prepare"].append(ready - began)
+        times["run"].append(done - ready)
+        del engine, result, strategy
+        for label, call in bare.items():
+            began = time.perf_counter()
+            call()
+            times[label].append(time.perf_counter() - began)
+    return times, memory[0], len(bars), outcome  # later runs get memory that the first one left
+
+
+def _daily_loops(name: str, frame: pl.DataFrame, wanted: workloads.Floats) -> dict[str, Callable[[], Any]]:
+    open_, close = workloads.wide(frame, "open"), workloads.wide(frame, "close")
+    compiled = numba.njit(workloads.bare_shares if name == "w1s" else workloads.bare_weights)
+    fills, equity = compiled(open_, close, wanted, workloads.CAPITAL)
+    assert EXPECTED[name] == (fills, round(equity, 2)), (fills, equity)
+    loops: dict[str, Callable[[], Any]] = {"compiled loop": lambda: compiled(open_, close, wanted, workloads.CAPITAL)}
+    if name == "w1s":
+        fill = numba.njit(workloads.bare_fill)
+        loops["Python call a day"] = lambda: workloads.bare_days(fill, open_, close, wanted, workloads.CAPITAL)
+    return loops
+
+
+def _resident(*, reset: bool = False, peak: bool = False) -> float:
+    """Return resident or peak memory in MB (Linux; elsewhere NaN); ``reset`` starts the peak anew."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return float("nan")
+    if reset:
+        Path("/proc/self/clear_refs").write_text("5")
+    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    return int(lines["VmHWM" if peak else "VmRSS"].split()[0]) / 1024
+
+
+def report(name: str, times: Times, memory: float, rows: int, outcome: str) -> None:
+    """Print what was measured."""
+    run = median(times["run"])
+    print(f"{name}: {outcome}")
+    print(f"  {platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}", end="")
+    print(f", NumPy {np.__version__}, Numba {numba.__version__}, polars {pl.__version__}")
+    for label, values in times.items():
+        middle = median(values)
+        ratio = "" if label in ("prepare", "run", "run, CPU", "hash") else f"  run is {run / middle:,.1f} times this"
+        print(f"  {label:18} {middle:8.4f} s ({min(values):.4f}){ratio}")
+    print(f"  rows per second    {rows / run:,.0f}; goal {GOALS[name]} s, reached {run / GOALS[name]:.2f} of it")
+    print(f"  peak memory        {memory:,.0f} MB above the loaded input", flush=True)
+
+
+if __name__ == "__main__":
+    main()
