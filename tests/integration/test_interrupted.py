@@ -22,6 +22,7 @@ strategy = { use = "trading:Trading" }
 """
 
 STRATEGY = '''
+import os
 import signal
 from pathlib import Path
 
