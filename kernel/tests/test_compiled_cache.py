@@ -54,23 +54,23 @@ def test_edit_anywhere_in_a_contributor_is_another_folder(package):
     assert before != folder_of("some_models")
 
 
-def test_local_files_count_with_their_neighbours(tmp_path):
-    """A model next to the run file may import the file beside it."""
-    model = tmp_path / "my_model.py"
-    model.write_text("from beside import y\n")
-    (tmp_path / "beside.py").write_text("y = 1\n")
-    before = folder_of(model)
-    (tmp_path / "beside.py").write_text("y = 2\n")
+def test_local_files_count_where_they_are_compiled(tmp_path):
+    """An edit of a model beside the run file counts, one of a strategy in plain Python does not."""
+    (tmp_path / "my_models.py").write_text("from numba import njit\n")
+    (tmp_path / "my_strategy.py").write_text("y = 1\n")
+    before = folder_of(tmp_path)
+    (tmp_path / "my_strategy.py").write_text("y = 2\n")
+    assert before == folder_of(tmp_path)
 
-    assert before != folder_of(model)
+    (tmp_path / "my_models.py").write_text("from numba import njit  # edited\n")
+    assert before != folder_of(tmp_path)
 
 
 def test_contributors_are_distinguished_and_their_order_is_not(package, tmp_path):
     """Nothing depends on the order in which components are named."""
-    model = tmp_path / "my_model.py"
-    model.write_text("z = 1\n")
+    (tmp_path / "my_models.py").write_text("from numba import njit\n")
 
-    assert folder_of("some_models", model) == folder_of(model, "some_models")
+    assert folder_of("some_models", tmp_path) == folder_of(tmp_path, "some_models")
     assert folder_of("some_models") != folder_of()
     assert folder_of() == folder_of("no_such_module")
 

@@ -130,7 +130,7 @@ class _Assembly:
                 self.errors.add(key, "is reserved: this version has no component for it; remove it")
         kinds = ("broker", "portfolio", "risk", *_MODELS)
         compiled = [ref.path.partition(":")[0] for ref in self.host.components if ref.kind in kinds]
-        note = prepare_cache(compiled)
+        note = prepare_cache([*compiled, self.run.base_dir])
         capital = self._capital()
         calendar = self._calendar()
         sources = [

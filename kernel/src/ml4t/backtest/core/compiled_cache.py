@@ -11,6 +11,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +22,7 @@ __all__ = ["prepare_cache"]
 
 _VARIABLE = "NUMBA_CACHE_DIR"
 _LIBRARIES = ("numba", "llvmlite", "numpy")
+_WORDS = (b"numba", b"jit", b"compiled")
 
 
 def prepare_cache(contributors: Sequence[str | Path]) -> str | None:
@@ -30,8 +32,8 @@ def prepare_cache(contributors: Sequence[str | Path]) -> str | None:
     alone. The kernel's own sources always count.
 
     Args:
-        contributors: Modules or packages by name (the whole top-level package counts), and files or folders
-            of local code by path (a file counts with the other Python files beside it).
+        contributors: Modules or packages by name (the whole top-level package counts), and folders of local
+            code by path (of its Python files those count that speak of compiling).
 
     Returns:
         A note for the user where compiled code cannot be kept, else None.
@@ -58,8 +60,7 @@ def _sources(contributors: Sequence[str | Path]) -> list[Path]:
     found = set(Path(__file__).parents[1].rglob("*.py"))
     for contributor in contributors:
         if isinstance(contributor, Path):
-            folder = contributor if contributor.is_dir() else contributor.parent
-            found.update(folder.glob("*.py"))
+            found.update(filter(_speaks_of_compiling, contributor.glob("*.py")))
             continue
         spec = find_spec(contributor.partition(".")[0])  # of a top-level name: imports nothing
         for place in spec.submodule_search_locations or [] if spec else []:
@@ -67,6 +68,13 @@ def _sources(contributors: Sequence[str | Path]) -> list[Path]:
         if spec and spec.origin and not spec.submodule_search_locations:
             found.add(Path(spec.origin))
     return sorted(found)
+
+
+def _speaks_of_compiling(path: Path) -> bool:
+    with suppress(OSError):  # nobody can import it either
+        source = path.read_bytes()
+        return any(word in source for word in _WORDS)
+    return False
 
 
 def _version(library: str) -> str:
