@@ -37,19 +37,11 @@ class TestRowsFeed(FeedConformance):
     def make_source(self):
         return lambda rows: RowsFeed(rows.sort("timestamp", "symbol") if "symbol" in rows.columns else rows)
 
-    @pytest.mark.xfail(reason="it is for rows that are known to be right: nothing is checked", raises=BaseException)
-    def test_a_missing_column_is_named(self, make_source, rows):
-        super().test_a_missing_column_is_named(make_source, rows)
-
 
 class TestRowsSignal(SignalConformance):
     @pytest.fixture
     def make_source(self):
         return lambda rows: RowsSignal(rows.sort("timestamp", "symbol") if "symbol" in rows.columns else rows)
-
-    @pytest.mark.xfail(reason="it is for rows that are known to be right: nothing is checked", raises=BaseException)
-    def test_a_missing_column_is_named(self, make_source, rows):
-        super().test_a_missing_column_is_named(make_source, rows)
 
 
 class TestPlainBroker(BrokerConformance):

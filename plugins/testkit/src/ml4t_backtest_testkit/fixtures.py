@@ -36,6 +36,7 @@ class EngineFactory(Protocol):
         **settings: Any,
     ) -> Engine:
         """Return an engine over plain components."""
+        ...
 
 
 class RunFileFactory(Protocol):
@@ -49,6 +50,7 @@ class RunFileFactory(Protocol):
         files: Mapping[str, str] | None = None,
     ) -> Path:
         """Write a run file and return its path."""
+        ...
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from ml4t.backtest.core.stamps import resolve_stamps
+from ml4t.backtest.errors import DataError
 from ml4t.backtest.interfaces import DataFeed, Portfolio, SignalSource, SourceSpec, Window
 from ml4t.backtest.state import EQUITY, LEDGER, LEDGER_KINDS, RunState
 
@@ -33,12 +34,16 @@ class _Rows:
     def __init__(self, rows: pl.DataFrame, batch_rows: int) -> None:
         self.rows, self.batch_rows = rows, batch_rows
 
+    def check(self) -> None:
+        if "symbol" not in self.rows.columns:
+            raise DataError(f"<rows>: no column symbol; there are {', '.join(self.rows.columns)}")
+
     def batches(self) -> Iterator[pl.DataFrame]:
         yield from self.rows.iter_slices(self.batch_rows or max(1, self.rows.height))
 
 
 class RowsFeed(DataFeed):
-    """Bars of a polars frame that is sorted by timestamp; nothing is checked.
+    """Bars of a polars frame that is sorted by timestamp; values are not checked.
 
     Args:
         rows: symbol, timestamp and some of open, high, low, close, volume. Dates are session labels, other
@@ -77,7 +82,12 @@ class RowsFeed(DataFeed):
         return self._spec
 
     def open(self, window: Window) -> None:
-        """Do nothing: the rows are there."""
+        """Check that the column of symbols is there.
+
+        Raises:
+            DataError: It is not.
+        """
+        self._rows.check()
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """Yield the rows."""
@@ -85,7 +95,7 @@ class RowsFeed(DataFeed):
 
 
 class RowsSignal(SignalSource):
-    """Predictions of a polars frame that is sorted by timestamp; nothing is checked.
+    """Predictions of a polars frame that is sorted by timestamp; values are not checked.
 
     Args:
         rows: symbol, timestamp (Date: known at the close of that session) and a column per signal.
@@ -105,7 +115,12 @@ class RowsSignal(SignalSource):
         return self._spec
 
     def open(self, window: Window) -> None:
-        """Do nothing: the rows are there."""
+        """Check that the column of symbols is there.
+
+        Raises:
+            DataError: It is not.
+        """
+        self._rows.check()
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """Yield the rows."""
