@@ -204,8 +204,9 @@ class Instants:
                 return
             requests = outbox.take()
             delivery.doing = "risk.check"
-            for self.judge in self.risk:
-                self.judge.check(requests, self.state)
+            for manager in self.risk:
+                self.judge = manager
+                manager.check(requests, self.state)
             delivery.doing = "broker.submit"
             self.broker.submit(requests)
             for released, rows, first, stop in parts:

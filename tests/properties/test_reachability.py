@@ -1,0 +1,557 @@
+"""Nothing that a strategy is given leads to anything of the future.
+
+Sentinels are planted in every row: numbers, stamps, names. A walk from all that the engine hands over, and
+from the strategy's attributes, in every callback, must not meet one that is not known yet; and it must meet
+each leak that the second half of this file plants.
+"""
+
+import array
+import functools
+import gc
+import mmap
+import struct
+import sys
+import types
+import weakref
+from collections import deque
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from ml4t.backtest import Engine, Strategy
+from ml4t.backtest.core import pit
+from ml4t.backtest.core.sessions import NO_BREAK, SESSION_DTYPE
+from ml4t.backtest.interfaces import Calendar
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# What a compiled function refers to is the compiler, and classes of libraries belong to their modules.
+COMPILERS = {"numba", "llvmlite"}
+LIBRARIES = {*sys.stdlib_module_names, "numpy", "polars", "pyarrow", "structlog"}
+
+
+def ns(moment):
+    return (moment - EPOCH) // timedelta(microseconds=1) * 1000
+
+
+class Secrets:
+    """Sentinels, and from when on each may be known."""
+
+    def __init__(self, seed):
+        self.rng = np.random.default_rng(seed)
+        self.words, self.names, self.dates = {}, {}, {}
+
+    def numbers(self, low, high, known_at):
+        """Return a distinct float64 between low and high for each row."""
+        values = self.rng.uniform(low, high, len(known_at))
+        self.words.update(zip(values.view(np.uint64).tolist(), known_at, strict=True))
+        return values
+
+    def stamps(self, instants, known_at):
+        """Make stamps (ns) secrets, also in microseconds."""
+        for instant, known in zip(instants, known_at, strict=True):
+            self.words[instant] = self.words[instant // 1000] = known
+
+    def freeze(self):
+        """Sort what is searched for."""
+        words = np.array(sorted(self.words), np.uint64)
+        self._words, self._known = words, np.array([self.words[word] for word in words.tolist()])
+        self._heads = np.zeros(1 << 16, bool)
+        self._heads[(words >> np.uint64(48)).astype(int)] = True
+        return self
+
+    def in_word(self, word, now):
+        return self.words.get(word, 0) > now
+
+    def in_text(self, text, now):
+        return any(known > now and name in text for name, known in self.names.items())
+
+    def in_bytes(self, data, now):
+        """Look at each offset for a number or stamp, and for names in UTF-8 and UTF-32."""
+        for shift in range(min(8, len(data))):
+            words = np.frombuffer(data, np.uint64, (len(data) - shift) // 8, shift)
+            words = words[self._heads[(words >> np.uint64(48)).astype(int)]]
+            places = np.minimum(np.searchsorted(self._words, words), len(self._words) - 1)
+            if ((self._words[places] == words) & (self._known[places] > now)).any():
+                return True
+        later = [name for name, known in self.names.items() if known > now]
+        return any(name.encode(code) in data for name in later for code in ("utf-8", "utf-32-le"))
+
+
+def _root(kind):
+    return str(kind.__module__).partition(".")[0]
+
+
+class Walk:
+    """Everything reachable from some roots, looked at once."""
+
+    def __init__(self, secrets, now):
+        self.secrets, self.now, self.found, self.steps = secrets, now, [], 0
+        self._modules = {
+            id(vars(module)) for module in list(sys.modules.values()) if isinstance(module, types.ModuleType)
+        }
+
+    def go(self, **roots):
+        waiting = deque((value, name) for name, value in roots.items())
+        seen, kept, memory = set(), [], set()
+        while waiting:
+            value, path = waiting.popleft()
+            if id(value) in seen or id(value) in self._modules:
+                continue
+            if isinstance(value, types.ModuleType | types.FrameType | types.TracebackType | types.CodeType):
+                continue
+            if _root(type(value)) in COMPILERS or (isinstance(value, type) and _root(value) in LIBRARIES):
+                continue
+            seen.add(id(value))
+            kept.append(value)  # so that no id is used again
+            self.steps += 1
+            if self._tells(value, memory):
+                self.found.append(f"{path}: {type(value).__name__}")
+            waiting.extend((child, self._label(path, value)) for child in self._children(value))
+        return self
+
+    @staticmethod
+    def _label(path, value):
+        return f"{path} > {type(value).__name__}" if len(path) < 300 else path
+
+    def _tells(self, value, memory):
+        secrets, now = self.secrets, self.now
+        if isinstance(value, str):
+            return secrets.in_text(value, now)
+        if isinstance(value, bool):
+            return False
+        if isinstance(value, int):
+            return secrets.in_word(value, now)
+        if isinstance(value, float):
+            return secrets.in_word(struct.unpack("<Q", struct.pack("<d", value))[0], now)
+        if isinstance(value, datetime):
+            moment = value if value.tzinfo else value.replace(tzinfo=UTC)
+            return secrets.in_word(ns(moment) // 1000, now)
+        if isinstance(value, date):
+            return secrets.dates.get(value, 0) > now
+        if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+            key = (value.__array_interface__["data"][0], value.nbytes, value.strides)
+            if key in memory:
+                return False
+            memory.add(key)
+            return secrets.in_bytes(value.tobytes(), now)
+        if isinstance(value, np.generic | bytes | bytearray | memoryview | array.array | mmap.mmap | pa.Buffer):
+            return secrets.in_bytes(bytes(value), now)
+        return False
+
+    @staticmethod
+    def _children(value):
+        children = gc.get_referents(value)
+        if isinstance(value, types.FunctionType):
+            return [child for child in children if child is not value.__globals__]
+        if isinstance(value, dict):
+            children += value  # the collector does not visit keys that are text
+        elif isinstance(value, np.ndarray):
+            objects = value.ravel().tolist() if value.dtype.hasobject else ()
+            children += [value.base, *objects]
+        elif isinstance(value, memoryview):
+            children.append(value.obj)
+        elif isinstance(value, weakref.ref):
+            children.append(value())
+        elif isinstance(value, pl.LazyFrame):
+            children.append(value.collect())
+        elif isinstance(value, pl.DataFrame):
+            children += [value.columns, *value.get_columns()]
+        elif isinstance(value, pl.Series):
+            children += [value.to_arrow(), value.cast(pl.String).to_list() if value.dtype == pl.Categorical else None]
+        elif isinstance(value, pa.Table | pa.RecordBatch | pa.ChunkedArray):
+            children += [value.schema.names] if hasattr(value, "schema") else []
+            children += value.chunks if isinstance(value, pa.ChunkedArray) else value.columns
+        elif isinstance(value, pa.Array):
+            children += [*value.buffers(), value.dictionary if isinstance(value, pa.DictionaryArray) else None]
+        elif isinstance(value, pa.Buffer):
+            children.append(value.parent)
+        return children
+
+
+# --- the watched strategies ---------------------------------------------------------------------------
+
+# What the walk needs to know must not hang on the strategy, which is where it begins.
+WATCH = {"secrets": None, "found": [], "calls": {}, "looks": {}, "steps": 0}
+
+
+@pytest.fixture
+def watch(monkeypatch):
+    """Empty lists of findings, and secrets to be set; blocks so small that they are rolled."""
+    monkeypatch.setattr(pit, "_SMALLEST_BLOCK", 64)
+    WATCH.update(secrets=None, found=[], calls={}, looks={}, steps=0)
+    return WATCH
+
+
+def look(callback, strategy, *arguments):
+    now = arguments[-1].now_ns
+    WATCH["calls"][callback] = WATCH["calls"].get(callback, 0) + 1
+    WATCH["looks"][callback, now] = WATCH["looks"].get((callback, now), 0) + 1
+    if WATCH["looks"][callback, now] > 2:
+        return  # many orders of one instant are refused at once
+    walk = Walk(WATCH["secrets"], now).go(strategy=strategy, arguments=arguments)
+    WATCH["found"] += [f"{callback} at {now}: {finding}" for finding in walk.found]
+    WATCH["steps"] += walk.steps
+
+
+def watched(*callbacks):
+    """Return a strategy class with these callbacks, which keeps all that it is given and asks for more."""
+
+    def made(name):
+        def callback(self, *arguments):
+            self.use(name, *arguments)
+            look(name, self, *arguments)
+
+        return callback
+
+    return type("Watched", (Keeper,), {name: made(name) for name in callbacks})
+
+
+class Keeper(Strategy):
+    """Keep windows, slices, events, fills and handles; order now and then."""
+
+    def __init__(self):
+        self.kept = []
+
+    def on_start(self, context):
+        feeds = list(context._released)
+        for feed in feeds:
+            context.subscribe(feed, history=4)
+        context.schedule(self.scheduled, "weekly", at="close")
+        context.schedule(self.scheduled, "daily", at="open+5m")
+        look("on_start", self, context)
+
+    def scheduled(self, context):
+        self.use("scheduled", context)
+        look("scheduled", self, context)
+
+    def use(self, name, *arguments):
+        context = arguments[-1]
+        self.kept.append((name, arguments[:-1]))
+        for feed, released in context._released.items():
+            field = released.spec.fields[-1]
+            self.kept.append([context.history(field, 4, feed=feed), context.window(feed)])
+            if released.spec.kind == "signal":
+                self.kept += [context.signal(field), context.signal_updated(field), context.signal_age(field)]
+        if name == "on_slice":
+            market = arguments[0]
+            self.kept += [market.close, market.updated, market.feed("prices").close]
+        self.kept += [context.portfolio.positions, context.session, context.universe, context.price()]
+        self.kept = self.kept[-40:]
+        symbols = context.symbols
+        if symbols and name in ("on_slice", "on_event", "on_signal", "scheduled"):
+            turn = len(self.kept) + context.now_ns // 60_000_000_000
+            self.kept.append(context.order(symbols[turn % len(symbols)], 1.0 + turn % 3, tag="t"))
+            if turn % 5 == 0:
+                context.order_target_weights(np.full(len(symbols), 0.1 * (turn % 2)))
+                context.cancel_all()
+
+
+EVERY = (
+    "before_trading_start",
+    "on_slice",
+    "on_event",
+    "on_signal",
+    "on_fill",
+    "on_order",
+    "on_symbols",
+    "after_trading_end",
+    "on_end",
+)
+
+
+class Weekdays(Calendar):
+    """Monday to Friday in New York; a Saturday's row waits for the end of that day."""
+
+    name, timezone = "WEEKDAYS", "America/New_York"
+
+    def sessions(self, start, end):
+        days = [date(2024, 1, 1) + timedelta(days=n) for n in range(120)]
+        opens = [datetime(day.year, day.month, day.day, 14, 30, tzinfo=UTC) for day in days]
+        rows = [
+            ((day - date(1970, 1, 1)).days, ns(at), ns(at) + 6 * 3600 * 10**9, NO_BREAK, NO_BREAK)
+            for day, at in zip(days, opens, strict=True)
+            if day.weekday() < 5
+        ]
+        return np.array(rows, SESSION_DTYPE)
+
+
+def bars(secrets, rows, known_at):
+    """Bars of (stamp, symbol) rows, each number a secret until it is known."""
+    for (_, symbol), known in zip(rows, known_at, strict=True):
+        secrets.names[symbol] = min(secrets.names.get(symbol, known), known)
+    limits = {"open": (98, 102), "high": (103, 104), "low": (96, 97), "close": (98, 102), "volume": (1e6, 2e6)}
+    return pl.DataFrame({"timestamp": [row[0] for row in rows], "symbol": [row[1] for row in rows]}).with_columns(
+        **{name: pl.Series(secrets.numbers(low, high, known_at)) for name, (low, high) in limits.items()}
+    )
+
+
+def listed(place):
+    """Symbols there are at a place in time: one more every four steps."""
+    return [f"LISTED{number}Q" for number in range(1 + min(place // 4, 3))][::-1]
+
+
+def daily(seed=1, days=13):
+    """Daily bars of a growing cross-section, and signals with a latency; both with rows on Saturdays."""
+    secrets = Secrets(seed)
+    labels = [day for n in range(days) if (day := date(2024, 1, 2) + timedelta(days=n)).weekday() != 6]
+    rows = [(day, symbol) for place, day in enumerate(labels) for symbol in listed(place)]
+
+    def known(day):
+        if day.weekday() == 5:
+            return ns(datetime(day.year, day.month, day.day, 5, tzinfo=UTC) + timedelta(days=1))
+        return ns(datetime(day.year, day.month, day.day, 20, 30, tzinfo=UTC))
+
+    prices = bars(secrets, rows, [known(row[0]) for row in rows])
+    # A session's label and close are the calendar's, and known; those of a Saturday are of the rows alone.
+    secrets.dates = {day: known(day) for day in labels if day.weekday() == 5}
+    weekend = list(secrets.dates.values())
+    secrets.stamps(weekend, weekend)
+    times = [known(row[0]) + 12_345_678_901_000 + place * 1000 for place, row in enumerate(rows)]
+    scores = pl.DataFrame(
+        {
+            "event_time": pl.Series(times).cast(pl.Datetime("ns", "UTC")),
+            "symbol": [row[1] for row in rows],
+            "score": secrets.numbers(110, 120, [time + 90 * 10**9 for time in times]),
+        }
+    )
+    secrets.stamps(times, [time + 90 * 10**9 for time in times])
+    return secrets.freeze(), prices, scores
+
+
+def minutes(seed=2, count=40, symbols=lambda place: ["ONLY1Q"]):
+    """Minute bars at odd nanoseconds, stamped at their end."""
+    secrets = Secrets(seed)
+    first = ns(datetime(2024, 1, 2, 14, 31, tzinfo=UTC)) + 7_007
+    rows = [(first + place * 60 * 10**9, symbol) for place in range(count) for symbol in symbols(place)]
+    stamps = [row[0] for row in rows]
+    frame = bars(secrets, rows, stamps)
+    secrets.stamps(stamps, stamps)
+    frame = frame.with_columns(pl.col("timestamp").cast(pl.Datetime("ns", "UTC")))
+    return secrets.freeze(), frame
+
+
+def engine_of(strategy, prices, signals=None, *, batch=0, valid_for=None, **feed):
+    table = {"use": "frame", "name": "prices", "frame": prices, "batch_rows": batch, **feed}
+    settings = {}
+    if signals is not None:
+        settings["signal"] = {"use": "frame", "name": "scores", "frame": signals, "latency": "90s", "batch_rows": batch}
+        settings["signal"] |= {"valid_for": valid_for} if valid_for else {}
+    names = prices["symbol"].unique().to_list()
+    return Engine(
+        feed=table,
+        strategy=strategy,
+        instruments=[{"symbol": name, "lot": 0.5} for name in names],
+        clock={"calendar": Weekdays()} if feed["bar"] == "1d" else None,
+        capital=1e6,
+        **settings,
+    )
+
+
+def drive(engine, by_steps):
+    if by_steps:
+        for _ in engine.steps():
+            pass
+        return engine.result
+    return engine.run()
+
+
+def clean(watch, *callbacks):
+    assert [] == watch["found"][:5]
+    assert set(callbacks) <= watch["calls"].keys(), watch["calls"]
+    assert watch["steps"] > 1000 * len(watch["looks"]), "the walk came nowhere"
+
+
+@pytest.mark.parametrize(("batch", "valid_for"), [(0, None), (0, "3d"), (1, "3d"), (7, None)])
+def test_a_cross_section_shows_no_future(watch, batch, valid_for):
+    """Daily bars, signals with latency and symbols that come later, in every callback."""
+    watch["secrets"], prices, scores = daily()
+    result = engine_of(watched(*EVERY)(), prices, scores, batch=batch, valid_for=valid_for, bar="1d").run()
+    assert result.fills.height > 5
+    clean(watch, "on_start", "scheduled", *EVERY[:5], *EVERY[6:])
+
+
+@pytest.mark.parametrize("batch", [0, 1, 7])
+@pytest.mark.parametrize("by_steps", [False, True])
+def test_one_symbol_row_by_row_shows_no_future(watch, batch, by_steps):
+    """The stretches of idle instants, whose events are made in advance, are no exception."""
+    watch["secrets"], prices = minutes()
+    strategy = watched("on_event", "on_fill", "after_trading_end")()
+    drive(engine_of(strategy, prices, batch=batch, bar="1m", stamp="close"), by_steps)
+    clean(watch, "on_start", "on_event", "on_fill", "after_trading_end")
+
+
+class Silent(Keeper):
+    """Ask and order nothing for most of the time, so that stretches stay long."""
+
+    def __init__(self):
+        self.kept, self.turn = [], 0
+
+    def on_event(self, event, context):
+        self.turn += 1
+        self.kept.append(event)
+        if self.turn % 17 == 0:
+            self.kept.append(context.history("close", 4))
+        if self.turn % 41 == 0:
+            self.kept.append(context.order(event.symbol, 1.0))
+        look("on_event", self, event, context)
+
+    def on_fill(self, fill, context):
+        look("on_fill", self, fill, context)
+
+
+@pytest.mark.parametrize("batch", [0, 7])
+def test_long_idle_stretches_show_no_future(watch, batch):
+    """Several symbols, one of them listed later, asked for seldom."""
+    watch["secrets"], prices = minutes(count=90, symbols=lambda place: listed(place // 4))
+    engine_of(Silent(), prices, batch=batch, bar="1m", stamp="close").run()
+    clean(watch, "on_event", "on_fill")
+
+
+def test_memory_used_before_shows_no_future(watch, monkeypatch):
+    """Blocks of history are clean, though the memory they are in held the feed's columns a moment ago."""
+    monkeypatch.undo()
+    watch["secrets"], prices = minutes(count=40, symbols=lambda place: listed(place // 4))
+    for _ in range(50):  # fill what the allocator will hand out next
+        values = np.tile(prices["close"].to_numpy(), 4096 // len(prices) + 1)[:4096]
+        blocks = [values.copy() for _ in range(40)] + [np.tile(values, (5, 1)), np.tile(values, (2, 1))]
+        del blocks
+    engine_of(Leaky(), prices, bar="1m", stamp="close").run()
+    assert [] == watch["found"]
+
+
+# --- planted leaks: the walk must be able to fail -------------------------------------------------------
+
+
+def _closure(value):
+    return lambda: value
+
+
+def _default(value):
+    def function(one=value):
+        return one
+
+    return function
+
+
+def _generator(value):
+    def rows():
+        own = value
+        yield 1
+        yield own
+
+    generator = rows()
+    next(generator)
+    return generator
+
+
+class _Slotted:
+    __slots__ = ("value",)
+
+    def __init__(self, value):
+        self.value = value
+
+
+LEAKS = {
+    "the feed's frame": lambda run: run["prices"],
+    "a lazy query of it": lambda run: run["prices"].lazy().select("close"),
+    "its first rows' memory": lambda run: run["prices"]["close"].to_numpy()[:1],
+    "a column": lambda run: run["prices"]["close"],
+    "stamps alone": lambda run: run["prices"]["timestamp"].to_list(),
+    "names alone": lambda run: run["prices"]["symbol"].unique().to_list(),
+    "names in an array": lambda run: run["prices"]["symbol"].to_numpy().astype("U12"),
+    "names in a categorical": lambda run: run["prices"]["symbol"].cast(pl.Categorical),
+    "a sliced Arrow array": lambda run: pa.array(run["closes"])[:1],
+    "an Arrow buffer": lambda run: pa.py_buffer(run["closes"].tobytes()).slice(0, 8),
+    "an Arrow table": lambda run: run["prices"].to_arrow(),
+    "a view's base": lambda run: run["closes"][:1],
+    "a view of a view": lambda run: run["closes"].reshape(2, -1)[:1, :1].T,
+    "a memoryview": lambda run: memoryview(run["closes"])[:1],
+    "bytes at an odd offset": lambda run: b"odd" + run["closes"].tobytes(),
+    "an array of the standard library": lambda run: array.array("d", run["closes"]),
+    "a structured array": lambda run: np.array(list(enumerate(run["closes"])), "i4,f8"),
+    "an array of objects": lambda run: np.array([[run["closes"][-1].item()], None], object),
+    "one number": lambda run: {"last": run["closes"][-1].item()},
+    "one NumPy number": lambda run: run["closes"][-1],
+    "a closure": lambda run: _closure(run["closes"]),
+    "a default": lambda run: _default(run["closes"]),
+    "a partial": lambda run: functools.partial(print, run["closes"]),
+    "a generator": lambda run: _generator(run["closes"]),
+    "an iterator": lambda run: iter(run["closes"].tolist()),
+    "a weak reference": lambda run: weakref.ref(run["instants"].clock),
+    "slots": lambda run: _Slotted(run["closes"]),
+    "a class": lambda run: type("Holder", (), {"value": run["closes"]}),
+    "a closure over the clock": lambda run: _closure(run["instants"].clock),
+    "a bound method of a queue": lambda run: run["instants"].clock._queues[0].pull,
+    "the loop": lambda run: run["instants"],
+    "the source": lambda run: run["instants"].parts.sources[0],
+    "its batches": lambda run: run["instants"].clock._queues[0]._batches,
+    "the clock's names": lambda run: run["instants"].clock._names,
+}
+
+
+class Leaky(Strategy):
+    """Look once, amid the run, at the context."""
+
+    turn = 0
+
+    def on_slice(self, market, context):
+        self.turn += 1
+        if self.turn == 5:
+            look("on_slice", self, market, context)
+
+
+def leaking(watch, plant):
+    """Run with something planted on the context and return what the walk found."""
+    watch["secrets"], prices = minutes(count=40, symbols=lambda place: listed(place // 4))
+    engine = engine_of(Leaky(), prices, bar="1m", stamp="close")
+    instants = engine._running.instants
+    plant({"prices": prices, "closes": prices["close"].to_numpy().copy(), "instants": instants}, instants)
+    engine.run()
+    assert 1 == watch["calls"]["on_slice"]
+    return watch["found"]
+
+
+@pytest.mark.parametrize("leak", LEAKS)
+def test_a_planted_leak_is_found(watch, leak):
+    """Each way in which the future could hang on the context."""
+    assert leaking(watch, lambda run, instants: setattr(instants.context, "leak", LEAKS[leak](run)))
+
+
+def test_a_journal_that_keeps_later_signal_rows_is_found(watch):
+    """Views of a chunk's columns, cut at the present, still hold the rest of the chunk."""
+
+    def plant(run, instants):
+        columns = (np.zeros(1, np.int32), np.zeros(1, np.int64), np.zeros(1, np.int64))
+        instants.journal.signal_rows("scores", ("x",), *columns, run["closes"].reshape(1, -1)[:, :1])
+
+    assert leaking(watch, plant)
+
+
+def test_rules_of_later_symbols_are_found(watch):
+    """The instrument table may name what is still to come; the run's columns may not."""
+    assert leaking(watch, lambda run, instants: setattr(instants.state, "rules", dict.fromkeys(listed(40), (1, 1, 1))))
+
+
+def test_released_columns_that_slice_the_feed_are_found(watch):
+    """History must be a copy: a slice of the chunk leads to the rest of it."""
+
+    def plant(run, instants):
+        released = instants.released[0]
+        honest = released.release
+
+        def release(rows, start, stop, full):
+            honest(rows, start, stop, full)
+            released._dense["close"] = rows.values[3, start:stop]
+
+        released.release = release
+
+    found = leaking(watch, plant)
+    assert any("ndarray" in each for each in found)
+
+
+def test_without_a_leak_nothing_is_found(watch):
+    """The control of the tests above."""
+    assert [] == leaking(watch, lambda run, instants: None)
