@@ -219,7 +219,7 @@ class Released:
         if self.pending:
             self._sync()
         out = self._dense.get(field)
-        if out is None or len(out) != len(self._state.symbols):
+        if out is None or len(out) != len(self._state.symbols) or self.spec.valid_for is not None:
             out = self._dense[field] = self._make_dense(field)
         return out
 
