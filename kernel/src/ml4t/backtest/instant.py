@@ -13,7 +13,7 @@
     10 journal
 
 Phases 2 and 7 have no component that takes part yet. Instants at which nothing can happen but the delivery
-of events are run through in one stretch (``_deliver_idle``): no order works, no session opens or closes,
+of rows are run through in one stretch (``_deliver_idle``): no order works, no session opens or closes,
 no timer is due and no symbol is new.
 """
 
@@ -22,7 +22,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from ml4t.backtest.context import Context
 from ml4t.backtest.core.bus import EventBus
 from ml4t.backtest.core.clock import Chunk, Clock, SourceRows
 from ml4t.backtest.core.event import MarketEvent
-from ml4t.backtest.core.pit import Released
+from ml4t.backtest.core.pit import Market, Released
 from ml4t.backtest.core.queue import Rows
 from ml4t.backtest.core.schedule import Schedule
 from ml4t.backtest.delivery import EVENTS, Delivery
@@ -51,6 +51,7 @@ News: TypeAlias = tuple[list[str] | None, int | None, int | None]
 MAX_ROUNDS = 50
 # Larger batches of young objects wake the garbage collector at every one (measured: twice the time a row).
 _STRETCH = 512
+_SLICES = 32  # a slice may be worked on for long, and Ctrl-C and progress wait for the end of a stretch
 
 
 class Instants:
@@ -239,9 +240,9 @@ class Instants:
     # --- idle stretches -------------------------------------------------------------------------------
 
     def _idle_until(self, chunk: Chunk, place: int, special: list[int]) -> int:
-        """Return the end of a stretch in which only events are delivered; ``place`` if there is none."""
+        """Return the end of a stretch in which only rows are delivered; ``place`` if there is none."""
         calls, state = self.delivery.calls, self.state
-        if calls["on_event"] is None or calls["on_slice"] or len(chunk.sources) != 1:
+        if (calls["on_event"] is None) == (calls["on_slice"] is None) or len(chunk.sources) != 1:
             return place
         spec = chunk.sources[0].rows.spec
         if (
@@ -249,28 +250,35 @@ class Instants:
             or self.outbox.count
             or not spec.drives
             or spec.kind not in EVENTS
-            or spec.fields != EVENTS[spec.kind][1]
+            or (calls["on_event"] and spec.fields != EVENTS[spec.kind][1])
             or chunk.instants[place] < self.start
             or self.bus.has_subscribers(EVENTS[spec.kind][0])
             or self.bus.has_publishers
         ):
             return place
         after = bisect_left(special, place)
-        stop = min(special[after] if after < len(special) else len(chunk.instants), place + _STRETCH)
+        most = place + (_STRETCH if calls["on_event"] else _SLICES)
+        stop = min(special[after] if after < len(special) else len(chunk.instants), most)
         return bisect_left(chunk.instants, self.clock.next_timer, place, stop)
 
     def _deliver_idle(self, chunk: Chunk, place: int, stop: int, full: list[bool]) -> int:
-        """Deliver events until the end of a stretch or until a callback asks for something; return the place."""
+        """Deliver rows until the end of a stretch or until a callback asks for something; return the place."""
         source, released, bounds, begun = chunk.sources[0], self.released[0], chunk.sources[0].bounds, place
         state, context, outbox = self.state, self.context, self.outbox
-        on_event = self.delivery.calls["on_event"]
-        assert on_event is not None
-        events = self.delivery.market_events(source.rows, bounds[place], bounds[stop])
+        on_event: Any = self.delivery.calls["on_event"]
+        on_slice = self.delivery.calls["on_slice"]
+        events = self.delivery.market_events(source.rows, bounds[place], bounds[stop]) if on_event else ()
         every_symbol = (stop - place) * len(state.symbols) == bounds[stop] - bounds[place]
         released.pending_full = every_symbol and all(full[place:stop])
-        self.delivery.doing = "on_event"
+        self.delivery.doing = "on_event" if on_event else "on_slice"
         try:
-            if len(events) == stop - place:
+            if on_slice is not None:
+                while place < stop and not outbox.count:
+                    state.now = state.known_at = chunk.instants[place]
+                    released.release(source.rows, bounds[place], bounds[place + 1], full[place])
+                    place += 1
+                    on_slice(Market(state.now, (released,)), context)
+            elif len(events) == stop - place:
                 for event in events:
                     state.now = state.known_at = event.timestamp
                     released.pending.append(event)

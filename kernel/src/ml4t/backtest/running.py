@@ -49,11 +49,11 @@ class Running:
         first = 0
         with self._ctrl_c():
             steps = self.steps(fast=True, resume=resume)
-            for turn, now in enumerate(steps):
+            for now in steps:
                 first = first or now
                 if self._interrupted:
                     steps.throw(RunInterrupted("stopped by the user"))
-                if turn % 64 == 0 and time.perf_counter() - shown > _PROGRESS_SECONDS:
+                if time.perf_counter() - shown > _PROGRESS_SECONDS:
                     shown = time.perf_counter()
                     rows, last = self.instants.rows_done, self.parts.end
                     progress = Progress(rows=rows, now=now, first=first, last=last, elapsed=shown - began)

@@ -21,7 +21,7 @@ __all__ = ["FOREVER", "Ints", "Queue", "Rows"]
 
 Ints = NDArray[np.int64]
 FOREVER = np.iinfo(np.int64).max
-_PIECE = 1 << 15
+_PIECE = 60_000  # with the rest of an instant still less than a chunk of the clock
 _OHLCV = ("open", "high", "low", "close", "volume")
 
 

@@ -206,8 +206,8 @@ def to_utc(
         if timezone is None:
             raise DataError(f"{origin}: column {stamps.name} has no zone; add to this source\n    {_ZONE}")
         local, stamps = stamps, stamps.dt.replace_time_zone(timezone, ambiguous="null", non_existent="null")
-        if (strange := stamps.is_null() & local.is_not_null()).any():
-            row = strange.arg_max() or 0
+        if stamps.null_count() > local.null_count():
+            row = (stamps.is_null() & local.is_not_null()).arg_max() or 0
             fault = f"{local[row]} happened twice or never in {timezone}; write these stamps in UTC"
             raise DataError(f"{origin} row {first_row + row}: {fault}")
     return _integers(stamps, origin, first_row)
@@ -218,9 +218,8 @@ def _integers(stamps: pl.Series, origin: str, first_row: int) -> Integers:
     scale = {"ns": 1, "us": 10**3, "ms": 10**6}[getattr(stamps.dtype, "time_unit", "ns")]
     limit = 2**63 // (DAY_NS if stamps.dtype == pl.Date else scale) - 2
     whole = stamps.to_physical().cast(pl.Int64)
-    wrong = ~whole.is_between(-limit, limit).fill_null(False)
-    if wrong.any():
-        row = wrong.arg_max() or 0
+    if whole.null_count() or not whole.is_between(-limit, limit).all():
+        row = (~whole.is_between(-limit, limit).fill_null(False)).arg_max() or 0
         fault = f"{stamps.name} is {stamps[row]}; every row needs one between 1678 and 2261"
         raise DataError(f"{origin} row {first_row + row}: {fault}")
     return whole.to_numpy() * scale
