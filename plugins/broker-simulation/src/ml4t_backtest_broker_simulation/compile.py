@@ -13,6 +13,7 @@ from typing import Any, Final
 import numba
 import numpy as np
 from numba.core.dispatcher import Dispatcher
+from numba.core.errors import NumbaError, NumbaExperimentalFeatureWarning
 from numpy.typing import NDArray
 
 from ml4t.backtest.errors import PluginError
@@ -52,7 +53,7 @@ def load_core() -> Core:
     if interpreted():
         return Core(submit_requests, finish_orders, None)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", numba.errors.NumbaExperimentalFeatureWarning)  # functions as values
+        warnings.simplefilter("ignore", NumbaExperimentalFeatureWarning)  # functions as values
         entries = {
             name: numba.njit(signature, error_model="numpy", cache=True)(getattr(entry, name))
             for name, signature in entry.SIGNATURES.items()
@@ -147,7 +148,7 @@ def _addresses(function: Dispatcher, signature: Numba, name: str) -> tuple[int, 
         own.enable_caching()
     try:
         result: Numba = own.get_compile_result(signature)
-    except (numba.core.errors.NumbaError, TypeError) as error:
+    except (NumbaError, TypeError) as error:
         problem = (
             f"the {name} function {function.py_func.__module__}.{function.py_func.__qualname__} does not "
             f"compile for its fixed shape: {str(error).strip().splitlines()[-1]}; mend it, or drop @njit"

@@ -6,7 +6,7 @@ Functions travel as addresses, so a model that nobody has seen before needs no c
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import cast
 
 from numba import from_dtype
 from numba.core import cgutils, types
@@ -92,8 +92,7 @@ def _borrowed(typing_context: Numba, array: Numba) -> Numba:
     return array(array), generate
 
 
-_Array = TypeVar("_Array")
-_borrow = cast("Callable[[_Array], _Array]", _borrowed)
+_borrow = cast("Callable[[Numba], Numba]", _borrowed)
 _model_at = _function_at(MODEL)
 _apply_fill_at = _function_at(APPLY_FILL)
 

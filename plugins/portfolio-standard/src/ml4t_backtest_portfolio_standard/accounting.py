@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Table: TypeAlias = "NDArray[np.void]"
-Record: TypeAlias = np.void
+Table: TypeAlias = Any  # a structured array, and a row of one: their fields have no static types
+Record: TypeAlias = Any
 Floats: TypeAlias = "NDArray[np.float64]"
 Integers: TypeAlias = "NDArray[np.int64]"
 

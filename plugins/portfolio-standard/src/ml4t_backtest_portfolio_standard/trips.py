@@ -42,13 +42,14 @@ def close_lots(
 
     ``lots[k]`` is what is left of fill k, ``first`` the oldest lot of each symbol and ``following`` the next.
     """
-    symbol = fills[i]["symbol"]
-    left = fills[i]["quantity"]
+    symbol: int = fills[i]["symbol"]
+    left: float = fills[i]["quantity"]
     while left != 0.0 and first[symbol] >= 0:
         k = first[symbol]
-        if (lots[k] > 0.0) == (left > 0.0):
+        lot = float(lots[k])
+        if (lot > 0.0) == (left > 0.0):
             break
-        part = lots[k] if abs(lots[k]) <= abs(left) else -left
+        part = lot if abs(lot) <= abs(left) else -left
         trip = trips[count]
         trip["entry"] = k
         trip["exit"] = i
@@ -57,7 +58,7 @@ def close_lots(
         trip["exit_commission"] = fills[i]["commission"] * abs(part / fills[i]["quantity"])
         count += 1
         left = round_to_step(left + part, step)
-        lots[k] = round_to_step(lots[k] - part, step)
+        lots[k] = round_to_step(lot - part, step)
         if lots[k] == 0.0:
             first[symbol] = following[k]
     lots[i] = left
