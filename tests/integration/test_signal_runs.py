@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ml4t.backtest import Engine
+from ml4t.backtest import Engine, LookAheadError
 
 DAYS = [date(2024, 1, 1) + timedelta(days=number) for number in range(60)]
 SYMBOLS = ["A", "B", "C", "D"]
@@ -106,3 +106,19 @@ def test_a_run_file_over_parquet_gives_the_same_run_as_frames_in_python(tmp_path
     from_file = Engine.from_file(tmp_path / "run.toml").run()
     in_python = run({"use": "signal", "long": 2, "rebalance": "monthly"}, prices, scores)
     assert (in_python.decision_hash, in_python.result_hash) == (from_file.decision_hash, from_file.result_hash)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "fault"),
+    [
+        ("weights", "no feed or signal source 'weights'; known are prices, signals"),
+        ({"use": "signal", "signal": "scor"}, "no signal 'scor'; known are score"),
+        ({"use": "signal", "signal": "scor", "rebalance": "signal"}, "no signal 'scor'; known are score"),
+    ],
+)
+def test_a_signal_that_nobody_gives_is_an_error_before_the_first_instant(strategy, fault):
+    """A run that never trades because of a name looks like a strategy that finds nothing to do."""
+    prices, scores = market()
+    with pytest.raises(LookAheadError, match=fault) as caught:
+        run(strategy, prices, scores)
+    assert "before the first instant" in caught.value.__notes__[0]

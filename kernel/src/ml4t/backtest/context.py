@@ -175,13 +175,13 @@ class Context(Ordering):
             return self._prices[0]
         if name not in self._released:
             known = ", ".join(self._released)
-            raise LookAheadError(f"there is no feed or signal source {name!r}; there are {known}")
+            raise LookAheadError(f"there is no feed or signal source {name!r}; known are {known}")
         return self._released[name]
 
     def _signal(self, name: str) -> Released:
         if name not in self._signals:
             known = ", ".join(self._signals) or "none"
-            raise LookAheadError(f"there is no signal {name!r}; there are {known}")
+            raise LookAheadError(f"there is no signal {name!r}; known are {known}")
         return self._signals[name]
 
     def position(self, symbol: str) -> Position:

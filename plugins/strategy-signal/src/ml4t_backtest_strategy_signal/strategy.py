@@ -62,6 +62,10 @@ class SignalStrategy(Strategy):
         self._config = config
         self._period: tuple[int, ...] = ()
 
+    def on_start(self, context: Context) -> None:
+        """Ask for the signal, so that a name that nobody gives is an error before the first instant."""
+        context.signal(self._config.signal)
+
     def on_slice(self, market: Market, context: Context) -> None:
         """Rebalance where a period begins."""
         if self._config.rebalance == "signal":
@@ -120,6 +124,10 @@ class WeightStrategy(Strategy):
 
     def __init__(self, config: WeightStrategyConfig, setup: Setup) -> None:
         self._source = config.source
+
+    def on_start(self, context: Context) -> None:
+        """Ask for the source, so that a name that nobody gives is an error before the first instant."""
+        context.subscribe(self._source)
 
     def on_signal(self, batch: SignalBatch, context: Context) -> None:
         """Ask for the weights of this release."""
