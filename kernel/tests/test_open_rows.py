@@ -127,6 +127,13 @@ def test_a_missing_column_is_named_with_the_nearest_and_the_line_that_maps_it():
     assert expected == refused(frame)
 
 
+def test_of_many_columns_the_first_are_listed():
+    """A message is for reading."""
+    frame = bars().drop("close").with_columns(pl.lit(1.0).alias(f"x{number}") for number in range(100))
+    (problem,) = refused(frame)
+    assert "it has symbol, timestamp, x0, x1, x2, x3, x4, x5, x6, x7, x8, x9 and 90 more; add" in problem
+
+
 def test_a_mapping_to_a_column_that_is_not_there_is_refused():
     """A typing error in the settings is no missing field."""
     expected = (

@@ -193,7 +193,7 @@ def test_batches_hold_the_same_rows_whatever_their_size(batch_rows):
         ({"close": LONG.drop("timestamp")}, "<prices>['close']: a wide frame has one column (or index) of stamps"),
         (LONG.drop("symbol"), "<prices>: no column symbol"),
         (LONG.drop("open", "close"), "<prices>: no column close"),
-        (wide("close"), "<prices>: no column symbol"),
+        (wide("close"), "<prices>: no column symbol; where this is a wide frame, with a column per symbol, say what"),
         (pd.concat({"close": wide("close")}, axis=1), "<prices>: its columns have several levels"),
     ],
 )

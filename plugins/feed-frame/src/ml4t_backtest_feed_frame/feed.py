@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from ml4t.backtest.core.frames import Arrangement, FeedConfig, OpenRows, open_rows
+from ml4t.backtest.errors import DataError
 from ml4t.backtest.interfaces import DataFeed, Setup, SourceSpec, Window
 from ml4t_backtest_feed_frame.long import digest_frame, long_frame, own_memory
 
@@ -36,6 +37,7 @@ class FrameDataFeed(DataFeed):
         self._config, self._setup = config, setup
         self._origin = f"<{setup.name}>"
         frame = long_frame(config.frame, self._origin)
+        _refuse_wide(frame, config, self._origin)
         found = Arrangement(frame.schema, config, self._origin)
         self._frame = own_memory(frame.select(list(dict.fromkeys(found.columns.values()))))
         self._rows: OpenRows | None = None
@@ -82,3 +84,13 @@ class FrameDataFeed(DataFeed):
     def _opened(self) -> OpenRows:
         assert self._rows is not None, "open the feed first"
         return self._rows
+
+
+def _refuse_wide(frame: pl.DataFrame, config: FrameFeedConfig, origin: str) -> None:
+    """Say how to give a wide frame; which field its values are cannot be guessed."""
+    long = {"symbol", "asset", "ticker", "open", "close", "price", "bid", "ask", "adj close", "adj_close"}
+    if config.symbol is None and not config.columns and not long & {name.strip().lower() for name in frame.columns}:
+        raise DataError(
+            f"{origin}: no column symbol; where this is a wide frame, with a column per symbol, "
+            'say what its values are, as in prices = {"close": frame}'
+        )

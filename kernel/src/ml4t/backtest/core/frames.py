@@ -167,7 +167,7 @@ class Arrangement:
         keys = set(self.columns.values())
         numeric = [name for name, dtype in self._schema.items() if dtype.is_numeric() and name not in keys]
         if not config.values and not numeric:
-            self._problems.append(f"{self._origin}: no column holds numbers; it has {', '.join(self._schema)}")
+            self._problems.append(f"{self._origin}: no column holds numbers; it has {self._listed()}")
         return list(config.values) or [names.get(name, name) for name in numeric]
 
     def _find(self, name: str, *others: str) -> str | None:
@@ -175,6 +175,10 @@ class Arrangement:
             return self._mapped.get(name, name)
         alike = [self._plain[other] for other in (name, *others) if other in self._plain]
         return alike[0] if len(alike) == 1 and alike[0] not in self._mapped.values() else None
+
+    def _listed(self) -> str:
+        names = list(self._schema)
+        return ", ".join(names[:12]) + f" and {len(names) - 12} more" * (len(names) > 12)
 
     def _need(self, name: str, *others: str) -> None:
         column = self._find(name, *others)
@@ -184,7 +188,7 @@ class Arrangement:
         near = difflib.get_close_matches((column or name).lower(), list(self._plain), 1, 0.4)
         line = f'columns = {{ {name} = "{self._plain[near[0]] if near else "its name there"}" }}'
         also = '\n    or, where there is one symbol only, symbol = "ITS NAME"' if name == "symbol" else ""
-        fault = f"{self._origin}: no column {column or name}; it has {', '.join(self._schema)}"
+        fault = f"{self._origin}: no column {column or name}; it has {self._listed()}"
         self._problems.append(f"{fault}; add to this source\n    {line}{also}")
 
 
