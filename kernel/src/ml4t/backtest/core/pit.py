@@ -182,12 +182,15 @@ class Released:
         if start == stop:
             return
         self._folded = stop
-        ids, times = self._symbol[start:stop], self._times[:, start:stop]
+        ids: Any = self._symbol[start:stop]
+        times = self._times[:, start:stop]
         if self.spec.kind in ("bar", "quote", "trade"):
             price = self._price(start, stop)
             known = np.isfinite(price)
             if not known.all():
                 ids, price, times = ids[known], price[known], times[:, known]
+            elif self._full_run and stop - start == self._width:
+                ids = slice(stop - start)  # every symbol in order: several times faster
             self._state.instruments["mark"][ids] = price
             self._state.instruments["mark_time"][ids] = times[0]
         elif self.spec.valid_for is not None:

@@ -172,7 +172,9 @@ def derive(rule: StampRule, frame: pl.DataFrame, sessions: SessionTable, *, firs
     if rule.convention == "label":
         # Not cast(pl.Date), which takes the day in UTC.
         days = _integers(frame["timestamp"].dt.date(), rule.origin, first_row)
-        start, end = sessions.label_open(days), sessions.label_close(days)
+        firsts = np.flatnonzero(np.diff(days, prepend=days[:1] - 1))  # rows of one day stand together
+        sizes = np.diff(firsts, append=len(days))
+        start, end = (np.repeat(edge(days[firsts]), sizes) for edge in (sessions.label_open, sessions.label_close))
     else:
         stamps, period, closing = instants("timestamp"), rule.period_ns or 0, rule.convention == "close"
         begin = stamps - period if closing else stamps
