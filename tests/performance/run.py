@@ -2,8 +2,8 @@
 
 Each figure is the median of the repeats, with the least in brackets. ``run`` is the call of ``Engine.run``;
 what comes before (checking and copying the frame, opening the sources) is ``prepare``, what comes after
-(both hashes) ``hash``. CPU time counts all threads and
-is the steadier figure where other programs run. Peak memory is that of the first run, counted from when input and libraries were loaded.
+(both hashes) ``hash``. CPU time counts all threads and is the steadier figure where other programs run. Peak
+memory is that of the first run, above input and libraries.
 """
 
 from __future__ import annotations
