@@ -2,6 +2,7 @@ from datetime import date
 
 import pytest
 
+from ml4t.backtest.engine import Engine
 from ml4t.backtest.errors import RunFileError
 from ml4t.backtest.runfile import read_run_file
 
@@ -115,3 +116,9 @@ def test_a_file_that_cannot_be_read_is_one_clear_error(tmp_path):
     ]:
         with pytest.raises(RunFileError, match=message):
             read_run_file(path)
+
+
+def test_an_unknown_keyword_is_refused_with_the_nearest():
+    """A keyword that nobody knows would be a setting that nobody obeys."""
+    with pytest.raises(RunFileError, match=r"calender is not a known key; .*calendar"):
+        Engine(calender="XNYS")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from ml4t.backtest.assembly import Parts, assemble, build_reporter
+from ml4t.backtest.config import Errors
 from ml4t.backtest.core.bus import EventBus
 from ml4t.backtest.errors import RunError, RunInterrupted
 from ml4t.backtest.handles import to_datetime
 from ml4t.backtest.instant import Instants
 from ml4t.backtest.plugins import PluginHost
 from ml4t.backtest.result import Result
-from ml4t.backtest.runfile import LIST_KEYS, RunFile, read_run_file
+from ml4t.backtest.runfile import LIST_KEYS, RunFile, check_keys, read_run_file
 from ml4t.backtest.running import Running
 from ml4t.backtest.snapshot import save
 
@@ -69,14 +71,11 @@ class Engine:
         host: PluginHost | None = None,
         **settings: Any,
     ) -> None:
-        given = {
-            **settings,
-            "capital": capital,
-            "strategy": strategy,
-            "broker": broker,
-            "portfolio": portfolio,
-        }
-        given |= {"seed": seed, "start": start, "end": end}
+        errors = Errors()
+        check_keys(settings, errors, also=[*signature(Engine).parameters])
+        errors.raise_if_any()
+        given = {**settings, "capital": capital, "strategy": strategy, "broker": broker}
+        given |= {"portfolio": portfolio, "seed": seed, "start": start, "end": end}
         stamps = {"stamp": stamp, "timezone": timezone, "prices": price_basis}
         stamps = {key: value for key, value in stamps.items() if value is not None}
         if prices is not None:
@@ -92,7 +91,7 @@ class Engine:
             given["clock"] = {**(given.get("clock") or {}), "calendar": calendar}
         given = {key: _as_list(value) if key in LIST_KEYS else value for key, value in given.items()}
         run = RunFile(None, Path.cwd(), {key: value for key, value in given.items() if value is not None})
-        self._begin(run, host)
+        self._begin(run, host, EventBus())
 
     @classmethod
     def from_file(
@@ -115,12 +114,12 @@ class Engine:
             plugins["only"] = list(only)
         run.settings["plugins"] = plugins
         engine = cls.__new__(cls)
-        engine._begin(run, host)
+        engine._begin(run, host, EventBus())
         return engine
 
-    def _begin(self, run: RunFile, host: PluginHost | None) -> None:
+    def _begin(self, run: RunFile, host: PluginHost | None, bus: EventBus) -> None:
         self.run_file = run
-        self.bus = EventBus()
+        self.bus = bus
         self.result: Result | None = None
         self._host = host
         self._parts: Parts | None = None
@@ -229,15 +228,9 @@ class Engine:
         make = self.host.components.resolve("scenario", name).load()
         settings = dict(make(seed=self.run_file.settings.get("seed", 0), **parameters))
         golden = settings.pop("golden", None)
-        engine = Engine(**settings, host=self.host)
-        self.bus, self.run_file, self._parts, self._running = (
-            engine.bus,
-            engine.run_file,
-            engine._parts,
-            engine._running,
-        )
-        assert self._running is not None
-        self._running._golden = golden
+        self._begin(Engine(**settings, host=self.host).run_file, self.host, self.bus)
+        if self._running is not None:
+            self._running.golden = golden
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -62,14 +62,15 @@ class Instants:
         bus: The run's event bus.
 
     Attributes:
-        start: Rows known before this instant are released without callbacks.
+        start: No callback comes before this instant.
+        quiet_until: Rows known up to this instant are released without callbacks.
         rows_done: Rows released so far.
         judge: The risk manager at work, or that was last.
         delivery: Who is told what.
     """
 
     def __init__(self, parts: Parts, bus: EventBus) -> None:
-        self.bus, self.start, self.rows_done = bus, parts.start, 0
+        self.bus, self.start, self.quiet_until, self.rows_done = bus, parts.start, parts.start, 0
         self.broker, self.portfolio, self.risk = parts.broker, parts.portfolio, parts.risk
         self.parts, self.strategy, self.state = parts, parts.strategy, RunState()
         self.outbox, self.journal = Outbox(self.state), Journal(self.state)
@@ -190,6 +191,8 @@ class Instants:
         if now >= self.start:
             delivery.doing = "bus"
             self.bus.drain(now)
+            if now <= self.quiet_until:  # what is known at the start itself belongs to the session before
+                parts, news, closes = [], (None, None, news[2]), None
             self._rounds(parts, news)
             if closes is not None:
                 self._sample(now, closes)
@@ -311,6 +314,9 @@ class Instants:
         session = int(self.clock.sessions.label[row])
         self.delivery.doing = "portfolio.sample"
         self.portfolio.sample(now, session)
+        equity = float(self.state.equity.rows()["equity"][-1])
+        if not np.isfinite(equity):
+            raise RunError(f"equity is {equity} at the close of session {np.datetime64(session, 'D')}: look for absurd prices or sizes")
         self.journal.sample_positions(now, session)
 
     def _log_signals(self, chunk: Chunk, place: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from ml4t.backtest.config import Errors, nearest
 from ml4t.backtest.errors import RunFileError
 
-__all__ = ["LIST_KEYS", "RunFile", "read_run_file"]
+__all__ = ["LIST_KEYS", "RunFile", "check_keys", "read_run_file"]
 
 SCHEMA = 1
 LIST_KEYS = ("feed", "signal", "table", "actions", "risk", "reporter", "instruments", "account", "continuous")
@@ -56,6 +56,14 @@ class RunFile:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
+def check_keys(settings: Mapping[str, object], errors: Errors, also: Sequence[str] = ()) -> None:
+    """Note each key that no run file has, with the nearest that one has (or that is among ``also``)."""
+    for key in settings:
+        if key not in _TYPE_OF:
+            near = nearest(key, [*_TYPE_OF, *also]) or "see the reference of run files"
+            errors.add(key, f"is not a known key; {near}")
+
+
 def read_run_file(path: Path | str, overrides: Sequence[str] = ()) -> RunFile:
     """Read a run file and apply overrides.
 
@@ -79,11 +87,9 @@ def read_run_file(path: Path | str, overrides: Sequence[str] = ()) -> RunFile:
         except (IndexError, TypeError, ValueError):
             problem = "cannot be applied: expected dotted.key=value, tables of a list counted from 0"
             errors.add(f"--set {override}", problem)
+    check_keys(settings, errors)
     for key, value in settings.items():
         if key not in _TYPE_OF:
-            errors.add(
-                key, f"is not a known key; {nearest(key, _TYPE_OF) or 'see the reference of run files'}"
-            )
             continue
         fitted = errors.fit(value, _TYPE_OF[key], key)
         fitted = asdict(fitted) if isinstance(fitted, _Plugins) else fitted

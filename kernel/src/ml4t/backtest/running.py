@@ -35,12 +35,13 @@ class Running:
 
     Attributes:
         result: Set once the run has ended, also after an error.
+        golden: File with the expected output, if a scenario has one.
     """
 
     def __init__(self, parts: Parts, instants: Instants, origin: dict[str, Any], golden: Path | None) -> None:
         self.parts, self.instants = parts, instants
         self.result: Result | None = None
-        self._origin, self._golden = origin, golden
+        self._origin, self.golden = origin, golden
         self._interrupted = False
 
     def drive(self, resume: Path | str | None) -> None:
@@ -119,7 +120,7 @@ class Running:
             },
             elapsed=elapsed,
             currency=next(iter(parts.capital)),
-            golden=self._golden,
+            golden=self.golden,
             origin={**self._origin, "seed": parts.seed, "distributions": parts.used, "inputs": parts.inputs},
         )
 

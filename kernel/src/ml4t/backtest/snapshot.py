@@ -76,7 +76,7 @@ def restore(path: Path, instants: Instants, *, fast: bool) -> Iterator[int]:
         released.keep(meta["depths"].get(released.spec.name, 1))
     for name, rule, at, tz in meta["schedules"]:
         context._schedule.add(getattr(strategy, name), rule, at, tz)
-    instants.start = meta["now"] + 1
+    instants.start, instants.quiet_until = meta["now"] + 1, meta["now"]
     steps = instants.run(fast=fast, after=meta["now"])
     next(steps, None)
     if state.symbols.names != meta["symbols"] or instants.rows_done != meta["rows_done"]:

@@ -182,7 +182,7 @@ class Queue:
 def _pieces(batches: Iterable[object]) -> Iterator[pl.DataFrame]:
     """Cut batches whose stamps only rise, so that no more than a piece of them lies here in columns."""
     for batch in batches:
-        frame = batch if isinstance(batch, pl.DataFrame) else pl.DataFrame(batch)
+        frame = batch if isinstance(batch, pl.DataFrame) else pl.DataFrame(batch)  # type: ignore[arg-type]  # Arrow stream
         stamps = [frame[name] for name in ("timestamp", "event_time", "known_at") if name in frame.columns]
         rises = len(frame) > 0 and all(column.is_sorted() for column in stamps)
         yield from frame.iter_slices(_PIECE) if rises else [frame]

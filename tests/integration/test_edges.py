@@ -1,0 +1,43 @@
+"""What happens at the edges of a run: its first instant, and figures that are none."""
+
+from datetime import date
+
+import polars as pl
+import pytest
+
+from ml4t.backtest import Engine, RunError, Strategy
+
+
+def feed(price):
+    """Return eight daily bars of one symbol at one price, round the clock."""
+    days = [date(2024, 1, day) for day in range(1, 9)]
+    prices = dict.fromkeys(("open", "high", "low", "close", "volume"), [price] * 8)
+    frame = pl.DataFrame({"timestamp": days, "symbol": ["A"] * 8, **prices})
+    return {"use": "frame", "name": "prices", "frame": frame, "prices": "raw"}
+
+
+@pytest.mark.parametrize("warmup", [None, "5d"])
+def test_the_first_slice_is_that_of_the_first_session(warmup):
+    """A bar known at the very start belongs to the session before: with warm-up or without, it calls nobody."""
+
+    class First(Strategy):
+        def __init__(self):
+            self.slices = []
+
+        def on_slice(self, market, context):
+            self.slices.append(context.session.date)
+
+    strategy = First()
+    Engine(feed=feed(10.0), strategy=strategy, start=date(2024, 1, 5), warmup=warmup).run()
+    assert [date(2024, 1, day) for day in (5, 6, 7, 8)] == strategy.slices
+
+
+def test_a_run_whose_equity_is_no_number_fails():
+    """Nobody should rank strategies by infinity."""
+
+    class Absurd(Strategy):
+        def on_slice(self, market, context):
+            context.order("A", 1e300)
+
+    with pytest.raises(RunError, match="at the close of session 2024-01-02"):
+        Engine(feed=feed(1e12), strategy=Absurd()).run()
