@@ -64,7 +64,7 @@ class Order:
         self._outbox = outbox
 
     def _row(self) -> NDArray[np.void]:
-        if self.id < self._state.orders.count:
+        if self._seen:
             return self._state.orders.data[self.id]  # type: ignore[no-any-return]  # one row of the table
         row = self._outbox.pending(self.id)
         if row is None:
@@ -108,7 +108,7 @@ class Order:
 
     @property
     def _seen(self) -> bool:
-        return self.id < self._state.orders.count
+        return 0 <= self.id < self._state.orders.count
 
     def __repr__(self) -> str:
         return f"Order({self.id}, {self.symbol!r}, {self.quantity:g}, {self.status}, {self.reason!r})"

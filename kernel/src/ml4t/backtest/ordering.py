@@ -143,6 +143,8 @@ class Ordering:
 
     def _one(self, kind: str, symbol: str, amount: float, tag: str) -> Order | None:
         place = self.index(symbol)
+        if np.isinf(amount):
+            raise OrderError(f"an infinite amount of {symbol} was asked for: give a number, or NaN for no change")
         ids = self._sizer.place(kind, np.array([place]), np.array([float(amount)]), self._tag(tag))
         return None if ids[0] < 0 else Order(int(ids[0]), self._state, self._outbox)
 

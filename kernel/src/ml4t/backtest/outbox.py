@@ -67,16 +67,25 @@ class Outbox:
             rows["reason"] = 0 if reasons is None else reasons
         if kind < 2:
             open_, target = self.open_quantities()
-            counted = quantities if reasons is None else np.where(reasons == 0, quantities, 0.0)
+            counted = np.where(np.isfinite(quantities), quantities, 0.0)
             np.add.at(open_, symbols, counted)
             if is_target:
                 np.add.at(target, symbols, counted)
         return ids
 
     def cancel(self, order_id: int, symbol: int, remainder: float, is_target: bool) -> None:
-        """Ask for the end of one order."""
+        """Ask for the end of one order; what is not in the open quantities is not taken off them."""
+        earlier = self._rows[: self.count]
+        placed = np.flatnonzero((earlier["action"] == ORDER) & (earlier["order_id"] == order_id))
+        if len(placed):
+            remainder *= earlier["kind"][placed[0]] < 2
+            earlier = earlier[placed[0] :]
+        ended = (earlier["action"] == CANCEL) & (earlier["order_id"] == order_id)
+        ended |= is_target & (earlier["action"] == CANCEL_TARGETS) & (earlier["symbol"] == symbol)
         rows = self._reserve(1)
         rows["action"], rows["order_id"], rows["symbol"] = CANCEL, order_id, symbol
+        if ended.any() or not np.isfinite(remainder):
+            return
         open_, target = self.open_quantities()
         open_[symbol] -= remainder
         target[symbol] -= remainder * is_target

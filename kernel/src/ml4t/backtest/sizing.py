@@ -20,6 +20,7 @@ __all__ = ["Sizer"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _NO_MARK = REASONS.index("no-mark")
+_DUST = 1e-9  # lots; 0.3 / 0.1 is a little less than 3
 
 
 class _Orders(Protocol):
@@ -87,7 +88,9 @@ class Sizer:
             quantity = wanted - counted
         if kind != "quantity":
             lot = instruments["lot"]
-            whole = np.trunc(quantity / lot) * lot
+            lots = quantity / lot
+            whole = np.trunc(lots + np.copysign(_DUST + np.abs(lots) * 2.0**-50, lots)) * lot
+            whole = _to_step(whole, lot) if (lot % 1.0).any() else whole
             quantity = np.where(amounts == 0.0, quantity, whole) if is_target else whole
         send = (amounts == amounts) & (quantity != 0.0)  # also without a price: that order is refused
         if replaces:
