@@ -6,6 +6,7 @@ from datetime import date, timedelta
 import polars as pl
 import pytest
 
+from ml4t.backtest import Engine, RunFileError
 from ml4t_backtest_cli.main import DONE, INPUT, main
 
 RUN_FILE = """
@@ -174,7 +175,10 @@ CASES = {
     "a wrong type in a model": (edit("bps = 5.0", 'bps = "5"'), ["run.toml", "broker.slippage.bps", "'5'", "float"]),
     "a value out of range": (edit("bps = 5.0", "bps = -5.0"), ["broker.slippage", "-5", ">= 0"]),
     "NaN as a setting": (edit("bps = 5.0", "bps = nan"), ["broker.slippage.bps", "nan"]),
-    "an unknown model": (edit('use = "bps"', 'use = "bsp"'), ["broker.slippage", '"bsp"', "bps"]),
+    "an unknown model": (
+        edit('use = "bps"', 'use = "bsp"'),
+        ["run.toml: broker.slippage: no slippage", '"bsp"', "bps"],
+    ),
     "an unknown calendar": (
         edit('calendar = "24/7"', 'calendar = "XNYZ"'),
         ["run.toml: clock.calendar", "XNYZ", "XNYS"],
@@ -190,7 +194,7 @@ CASES = {
     ),
     "a plugin switched off": (
         edit("schema = 1", 'schema = 1\nplugins = { disable = ["slippage-standard"] }'),
-        ["run.toml: broker.slippage", "plugin slippage-standard", "is installed but disabled"],
+        ["run.toml: broker.slippage: no slippage is called", "plugin slippage-standard", "is installed but disabled"],
     ),
     "a duration without a unit": (
         edit("schema = 1", 'schema = 1\nstart = 2024-01-05\nwarmup = "400"'),
@@ -277,3 +281,26 @@ def test_orders_that_nothing_can_fill_are_flagged(folder, capsys):
     assert DONE == main(["run", "run.toml"])
 
     assert "orders met rows without open, which fill nothing" in capsys.readouterr().out
+
+
+def test_each_fault_of_a_component_begins_with_the_key_of_its_table():
+    """A component that finds several faults tells each of them in full."""
+    frame = prices().rename({"close": "last_close", "symbol": "code"})
+    with pytest.raises(RunFileError) as caught:
+        Engine(prices=frame, strategy="signal")
+    assert ["feed.0: <prices>: no column symbol", "feed.0: <prices>: no column close"] == [
+        problem.partition(";")[0] for problem in caught.value.problems
+    ]
+
+
+@pytest.mark.parametrize(("start", "first"), [("2024-01-05", 5), (date(2024, 1, 5), 5)])
+def test_a_date_may_be_written_as_text(start, first):
+    """In Python as in a run file."""
+    result = Engine(prices=prices(), signals=scores(), strategy={"use": "signal", "long": 1}, start=start).run()
+    assert date(2024, 1, first) == result.equity["session"][0]
+
+
+def test_text_that_is_no_date_is_refused():
+    """In Python as in a run file."""
+    with pytest.raises(RunFileError, match="^end was 'soon', expected date or datetime"):
+        Engine(prices=prices(), signals=scores(), strategy="signal", end="soon")

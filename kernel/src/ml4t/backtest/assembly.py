@@ -199,7 +199,7 @@ class _Assembly:
             target = ref.load()
         except InputError as error:
             for problem in error.problems:
-                self.errors.add(where, problem)
+                self.errors.add(f"{where}:", problem)
             return None
         component = target
         if isinstance(target, type):
@@ -227,7 +227,8 @@ class _Assembly:
         try:
             return cls(config, setup)
         except BacktestError as error:
-            self.errors.add(where, str(error), owner=ref.owner)
+            for problem in getattr(error, "problems", (str(error),)):
+                self.errors.add(f"{where}:", problem, owner=ref.owner)
             return None
 
     def _setup(self, kind: str, table: dict[str, Any], ref: ComponentRef) -> Setup:
@@ -244,10 +245,10 @@ class _Assembly:
             self.errors.add("strategy", 'is missing: name one, as in [strategy] use = "signal"')
         strategy: Any = None if value is None else self._build("strategy", value, "strategy")
         if strategy is not None and not isinstance(strategy, Strategy):
-            self.errors.add("strategy", f"{type(strategy).__name__} does not derive from ml4t.backtest.Strategy")
+            self.errors.add("strategy:", f"{type(strategy).__name__} does not derive from ml4t.backtest.Strategy")
         elif strategy is not None and not _sees_data(strategy):
             self.errors.add(
-                "strategy",
+                "strategy:",
                 f"{type(strategy).__name__} has no callback that sees data: write on_slice, on_event or on_signal",
             )
         name = type(strategy).__name__

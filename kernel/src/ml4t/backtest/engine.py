@@ -16,7 +16,7 @@ from ml4t.backtest.handles import to_datetime
 from ml4t.backtest.instant import Instants
 from ml4t.backtest.plugins import PluginHost
 from ml4t.backtest.result import Result
-from ml4t.backtest.runfile import LIST_KEYS, RunFile, check_keys, read_run_file
+from ml4t.backtest.runfile import LIST_KEYS, RunFile, check_keys, fit_values, read_run_file
 from ml4t.backtest.running import Running
 from ml4t.backtest.snapshot import save
 
@@ -66,16 +66,18 @@ class Engine:
         broker: Any = None,
         portfolio: Any = None,
         seed: int = 0,
-        start: date | datetime | None = None,
-        end: date | datetime | None = None,
+        start: date | datetime | str | None = None,
+        end: date | datetime | str | None = None,
         host: PluginHost | None = None,
         **settings: Any,
     ) -> None:
         errors = Errors()
         check_keys(settings, errors, also=[*signature(Engine).parameters])
-        errors.raise_if_any()
         given = {**settings, "capital": capital, "strategy": strategy, "broker": broker}
         given |= {"portfolio": portfolio, "seed": seed, "start": start, "end": end}
+        given = {key: value for key, value in given.items() if value is not None}
+        fit_values(given, errors, ("name", "warmup", "start", "end"))
+        errors.raise_if_any()
         stamps = {"stamp": stamp, "timezone": timezone, "prices": price_basis}
         stamps = {key: value for key, value in stamps.items() if value is not None}
         if prices is not None:
@@ -90,7 +92,7 @@ class Engine:
         if calendar is not None:
             given["clock"] = {**(given.get("clock") or {}), "calendar": calendar}
         given = {key: _as_list(value) if key in LIST_KEYS else value for key, value in given.items()}
-        run = RunFile(None, Path.cwd(), {key: value for key, value in given.items() if value is not None})
+        run = RunFile(None, Path.cwd(), given)
         self._begin(run, host, EventBus())
 
     @classmethod

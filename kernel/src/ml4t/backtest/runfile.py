@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from ml4t.backtest.config import Errors, nearest
 from ml4t.backtest.errors import RunFileError
 
-__all__ = ["LIST_KEYS", "RunFile", "check_keys", "read_run_file"]
+__all__ = ["LIST_KEYS", "RunFile", "check_keys", "fit_values", "read_run_file"]
 
 SCHEMA = 1
 LIST_KEYS = ("feed", "signal", "table", "actions", "risk", "reporter", "instruments", "account", "continuous")
@@ -64,6 +64,14 @@ def check_keys(settings: Mapping[str, object], errors: Errors, also: Sequence[st
             errors.add(key, f"is not a known key; {near}")
 
 
+def fit_values(settings: dict[str, Any], errors: Errors, keys: Collection[str]) -> None:
+    """Put the values of these keys into the types that a run file has for them, or note what is wrong."""
+    for key in [key for key in settings if key in keys]:
+        fitted = errors.fit(settings[key], _TYPE_OF[key], key)
+        fitted = asdict(fitted) if isinstance(fitted, _Plugins) else fitted
+        settings[key] = [fitted] if key in LIST_KEYS and isinstance(fitted, dict) else fitted
+
+
 def read_run_file(path: Path | str, overrides: Sequence[str] = ()) -> RunFile:
     """Read a run file and apply overrides.
 
@@ -88,16 +96,9 @@ def read_run_file(path: Path | str, overrides: Sequence[str] = ()) -> RunFile:
             problem = "cannot be applied: expected dotted.key=value, tables of a list counted from 0"
             errors.add(f"--set {override}", problem)
     check_keys(settings, errors)
-    for key, value in settings.items():
-        if key not in _TYPE_OF:
-            continue
-        fitted = errors.fit(value, _TYPE_OF[key], key)
-        fitted = asdict(fitted) if isinstance(fitted, _Plugins) else fitted
-        settings[key] = [fitted] if key in LIST_KEYS and isinstance(fitted, dict) else fitted
+    fit_values(settings, errors, _TYPE_OF)
     if settings.get("schema") != SCHEMA:
-        errors.add(
-            "schema", f"was {settings.get('schema')}, expected {SCHEMA}; the first line is: schema = {SCHEMA}"
-        )
+        errors.add("schema", f"was {settings.get('schema')}, expected {SCHEMA}; the first line is: schema = {SCHEMA}")
     if not re.fullmatch(r"\w[\w .+-]*", str(settings.get("name") or "run")):
         errors.add("name", f"was {settings['name']!r}, expected letters, digits, spaces, and any of _.+-")
     errors.raise_if_any()
