@@ -54,8 +54,8 @@ def drained(source):
             OHLCV,
             (
                 "sp500_daily_2013_2018.parquet: 7 of 308,053 rows have no open: a symbol cannot fill there",
-                "sp500_daily_2013_2018.parquet: 4 of 308,053 rows have no high: a symbol cannot fill there",
-                "sp500_daily_2013_2018.parquet: 4 of 308,053 rows have no low: a symbol cannot fill there",
+                "sp500_daily_2013_2018.parquet: 4 of 308,053 rows have no high: unknown there",
+                "sp500_daily_2013_2018.parquet: 4 of 308,053 rows have no low: unknown there",
                 "sp500_daily_2013_2018.parquet: 3 of 308,053 rows have open outside low and high",
                 "sp500_daily_2013_2018.parquet: 4 of 308,053 rows have close outside low and high",
             ),

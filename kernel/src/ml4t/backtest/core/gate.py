@@ -139,7 +139,8 @@ class RowGate:
     def _check_values(self, values: dict[str, NDArray[np.float64]]) -> None:
         market = self.kind in ("bar", "quote", "trade")
         for name, column in values.items():
-            lack = "a symbol cannot fill there" if market and name in PRICES else "unknown there"
+            fills = market and name in PRICES and name not in ("high", "low")
+            lack = "a symbol cannot fill there" if fills else "unknown there"
             self._count(np.isnan(column), f"have no {name}: {lack}")
             self._fault(np.isinf(column), f"{name} is infinite", "correct it, or leave it empty")
             if market and name in PRICES and not self.allow_negative:
