@@ -164,7 +164,7 @@ class Released:
         kept = self._starts[-self.depth :]
         start = kept[0] if kept else self.count
         tail = slice(start, self.count)
-        size = max(_SMALLEST_BLOCK, 4 * (self.count - start) + room, min(2 * self._symbol.size, 1 << 18))
+        size = max(_SMALLEST_BLOCK, 4 * (self.count - start) + room, min(2 * self._symbol.size, 1 << 16))
         values, symbol, times = self._values[:, tail], self._symbol[tail], self._times[:, tail]
         self._allocate(size)
         self.count -= start
