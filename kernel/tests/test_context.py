@@ -112,7 +112,7 @@ def test_a_symbol_without_a_price_is_refused_with_the_reason(play):
         .then(None)
         .otherwise("close")
     )
-    strategy, result = play(frame, day1=ask)
+    _, result = play(frame, day1=ask)
     assert ("refused", "no-mark") == (kept[0].status, kept[0].reason)
     assert [2, 3] == kept[2]
     assert {"no-mark": 2} == dict(result.refusals)

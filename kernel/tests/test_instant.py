@@ -121,6 +121,14 @@ def test_the_bus_hears_the_same_story(kit):
     assert [(3, name) for name in ("FillEvent", "OrderEvent", "BarEvent", "SignalEvent", "SessionEvent")] == heard[7:]
 
 
+def test_opens_are_told_to_whoever_subscribes_before_the_run(kit):
+    """Also where the strategy does not care for them."""
+    engine, heard = kit.engine(Quiet(), kit.Source(two_days())), []
+    engine.bus.subscribe(SessionEvent, lambda event: heard.append((event.when.day, event.kind, event.label.day)))
+    engine.run()
+    assert [(1, "open", 1), (2, "close", 1), (2, "open", 2), (3, "close", 2)] == heard
+
+
 def test_a_strategy_hears_events_of_its_own_kind(kit):
     """What somebody else publishes reaches on_event of those who listen to the class."""
 
@@ -163,7 +171,7 @@ def test_orders_answer_orders_within_an_instant(kit):
     assert 50 == patient.rounds
     endless = Stubborn(10**9)
     with pytest.raises(
-        RunError, match="were answered 50 times within the instant .* end the recursion in on_fill or on_order"
+        RunError, match=r"were answered 50 times within the instant .* end the recursion in on_fill or on_order"
     ):
         kit.run(endless, kit.Source(two_days()))
     assert endless.rounds <= 51

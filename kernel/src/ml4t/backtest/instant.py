@@ -82,7 +82,6 @@ class Instants:
         views = (parts.portfolio, self.journal, Schedule(parts.sessions), setup.rng, setup.log)
         self.context = Context(self.state, self.outbox, by_name, *views)
         self.delivery = Delivery(bus, self.state, parts.strategy, self.context, self.outbox)
-        self.clock.wants_opens = self.delivery.wants_opens
         self._prices = [each for each in self.released if each.spec.kind in EVENTS]
         self.judge: RiskManager | None = None
 
@@ -100,6 +99,7 @@ class Instants:
                 must be later.
         """
         begun, self.delivery.doing = False, "batches"
+        self.clock.wants_opens = self.delivery.wants_opens
         for chunk in self.clock.chunks():
             if not begun:
                 begun = True
