@@ -302,5 +302,5 @@ def test_a_date_may_be_written_as_text(start, first):
 
 def test_text_that_is_no_date_is_refused():
     """In Python as in a run file."""
-    with pytest.raises(RunFileError, match="^end was 'soon', expected date or datetime"):
+    with pytest.raises(RunFileError, match=r"^end was 'soon', expected date or datetime"):
         Engine(prices=prices(), signals=scores(), strategy="signal", end="soon")

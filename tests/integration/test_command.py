@@ -98,6 +98,14 @@ def test_run_says_loudly_that_nothing_was_paid(folder, capsys):
     assert "NONE: no costs were charged" in out
 
 
+def test_run_says_what_its_stamps_and_days_are_taken_for(folder, capsys):
+    """A calendar that was forgotten is seen in the first line."""
+    assert DONE == main(["run", "run.toml"])
+    out = capsys.readouterr().out
+    assert "calendar 24/7: each day in UTC is a session" in out
+    assert "stamps are names of sessions" in out
+
+
 def test_settings_can_be_changed_from_the_command(folder, capsys):
     """``--set`` wins over the run file."""
     assert DONE == main(["run", "run.toml", "--set", "broker.fill.use=same-close", "--set", "name=other"])

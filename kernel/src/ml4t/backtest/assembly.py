@@ -362,16 +362,28 @@ def _check_prices(parts: Parts) -> None:
             )
 
 
+_STAMPS = {
+    "label": "names of sessions",
+    "open": "starts of bars",
+    "close": "ends of bars",
+    "event_time": "when it happened",
+    "known_at": "when it was known",
+}
+
+
 def _header(parts: Parts, settings: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the lines that every run begins with: what is assumed, in words."""
-    lines = [f"run {parts.name}, seed {parts.seed}, calendar {parts.sessions.name}"]
+    calendar = parts.sessions.name
+    calendar += ": each day in UTC is a session" * (calendar == "24/7")
+    lines = [f"run {parts.name}, seed {parts.seed}, calendar {calendar}"]
     lines.append(f"from {settings.get('start') or 'the first row'} to {settings.get('end') or 'the last row'}")
     lines[-1] += f", warm-up {settings['warmup']}" if settings.get("warmup") else ""
     lines.append("capital " + ", ".join(f"{amount:,.2f} {currency}" for currency, amount in parts.capital.items()))
     for source in parts.sources:
         spec = source.spec
         basis = f", {spec.prices} prices" if spec.prices else ""
-        lines.append(f"{spec.kind} source {spec.name}: {spec.origin}, stamps are {spec.rule.convention}{basis}")
+        stamps = _STAMPS[spec.rule.convention]
+        lines.append(f"{spec.kind} source {spec.name}: {spec.origin}, stamps are {stamps}{basis}")
     models = parts.models
     lines.append(f"fills: {models.fill.describe()}")
     costs = [f"{kind} {model.describe()}" for kind in _MODELS[1:] if (model := getattr(models, kind)) is not None]
