@@ -1,5 +1,6 @@
 """Rules of the command that hold without a run."""
 
+import re
 import subprocess
 import sys
 
@@ -31,14 +32,33 @@ def test_plugins_show_gives_settings_with_defaults(capsys):
     assert DONE == main(["plugins", "show", "reporter-parquet"])
     out = capsys.readouterr().out
     assert "reporter parquet" in out
-    assert "overwrite: bool = False" in out
+    assert "overwrite: bool = false" in out
+
+
+def test_plugins_show_takes_the_name_of_a_component(capsys):
+    """What a run file calls it, with every plugin that offers it, and no other component of theirs."""
+    assert DONE == main(["plugins", "show", "none"])
+    out = capsys.readouterr().out
+    assert ["commission-standard", "slippage-standard"] == re.findall(r"^(.*-standard): ", out, re.MULTILINE)
+    assert ["commission none", "slippage none"] == re.findall(r"^(?:commission|slippage) .*$", out, re.MULTILINE)
+
+
+def test_settings_are_shown_as_a_run_file_has_them(capsys):
+    """TOML, not Python."""
+    assert DONE == main(["plugins", "show", "feed-csv"])
+    out = capsys.readouterr().out
+    assert "symbol_from: one of 'column', 'filename' = \"column\"" in out
+    assert "sort: bool = false" in out
+    assert "symbols: list of str = []" in out
+    assert "timezone: str = none" in out
+    assert "``" not in out
 
 
 def test_unknown_plugin_is_bad_input_with_the_nearest_name(capsys):
     """One line, no traceback."""
     assert INPUT == main(["plugins", "show", "reporter-parket"])
     err = capsys.readouterr().err
-    assert 'error: no plugin "reporter-parket" is installed: did you mean "reporter-parquet"\n' == err
+    assert 'error: no plugin or component "reporter-parket" is installed: did you mean "reporter-parquet"\n' == err
 
 
 def test_traceback_is_shown_on_demand(capsys):

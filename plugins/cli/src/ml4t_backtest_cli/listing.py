@@ -19,8 +19,10 @@ def add_commands(subcommands: argparse._SubParsersAction[argparse.ArgumentParser
     actions = plugins.add_subparsers(title="actions", metavar="ACTION", required=True)
     listed = actions.add_parser("list", help="name, version, components and state of each; imports none")
     listed.set_defaults(function=list_plugins)
-    shown = actions.add_parser("show", help="components of one plugin, their settings and defaults")
-    shown.add_argument("name", metavar="NAME", help="name of a plugin, such as feed-parquet")
+    shown = actions.add_parser("show", help="components of a plugin, their settings and defaults")
+    shown.add_argument(
+        "name", metavar="NAME", help="a plugin, such as feed-parquet, or what `use` calls a component, such as parquet"
+    )
     shown.set_defaults(function=show_plugin)
     doctor = actions.add_parser("doctor", help="import every component and say what is wrong")
     doctor.set_defaults(function=examine_plugins)
@@ -44,15 +46,25 @@ def list_plugins(arguments: argparse.Namespace) -> int:
 
 
 def show_plugin(arguments: argparse.Namespace) -> int:
-    """Print a plugin's components with every setting."""
-    host = _host()
-    plugin = next((plugin for plugin in host.plugins() if plugin.name == arguments.name), None)
-    if plugin is None:
+    """Print the components of a plugin, or those of one name, with every setting."""
+    host, wanted = _host(), arguments.name
+    plugins = [plugin for plugin in host.plugins() if plugin.name == wanted]
+    if not plugins:
+        plugins = [plugin for plugin in host.plugins() if any(wanted in names for names in plugin.components.values())]
+    if not plugins:
         from ml4t.backtest.config import nearest
 
-        names = [plugin.name for plugin in host.plugins()]
-        remedy = nearest(arguments.name, names) or f"pip install ml4t-backtest-{arguments.name}"
-        raise PluginError(f'no plugin "{arguments.name}" is installed: {remedy}')
+        names = {plugin.name for plugin in host.plugins()} | {component.name for component in host.components}
+        remedy = nearest(wanted, names) or f"pip install ml4t-backtest-{wanted}"
+        raise PluginError(f'no plugin or component "{wanted}" is installed: {remedy}')
+    for place, plugin in enumerate(plugins):
+        print("\n" * (place > 0), end="")
+        _show_plugin(host, plugin, wanted)
+    return 0
+
+
+def _show_plugin(host: PluginHost, plugin: Plugin, wanted: str) -> None:
+    """Print one plugin, with all of its components or, where one is wanted by its name, with that."""
     print(f"{plugin.name}: {plugin.summary}")
     print(f"distribution {plugin.distribution} {plugin.version}, {plugin.status}")
     if plugin.status == "failed":
@@ -60,10 +72,9 @@ def show_plugin(arguments: argparse.Namespace) -> int:
     if plugin.hooks:
         print("hooks: " + ", ".join(plugin.hooks))
     for kind, offered in plugin.components.items():
-        for name in offered:
+        for name in offered if wanted == plugin.name else {wanted} & offered.keys():
             print(f"\n{kind} {name}")
             _show_settings(host, kind, name)
-    return 0
 
 
 def examine_plugins(arguments: argparse.Namespace) -> int:
@@ -106,8 +117,14 @@ def _show_settings(host: PluginHost, kind: str, name: str) -> None:
         return
     rows = describe_config(config) if config is not None else []
     for row in rows:
-        print(f"  {row[0]}: {row[1]} = {row[2]}")
-        if row[3]:
-            print(f"      {row[3]}")
+        print(f"  {row.key}: {row.type} = {_as_toml(row.default)}")
+        if row.doc:
+            print(f"      {row.doc.replace('``', '`')}")
     if not rows:
         print("  no settings")
+
+
+def _as_toml(default: str) -> str:
+    """Return a default as a run file has it; what TOML cannot say, such as none, as a word."""
+    words = {"None": "none", "True": "true", "False": "false", "()": "[]"}
+    return words.get(default) or (f'"{default[1:-1]}"' if default[0] == default[-1] == "'" else default)
