@@ -112,7 +112,13 @@ def test_batches_may_be_asked_for_again(folder):
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("none.parquet", "none.parquet: no such file in {folder}; correct path"),
+        ("nothing_like_it.parquet", "nothing_like_it.parquet: no such file in {folder}; correct path"),
+        ("price.parquet", 'price.parquet: no such file in {folder}; did you mean "prices.parquet"'),
+        (
+            "{folder}/nothing_like_it.parquet",
+            "{folder}/nothing_like_it.parquet: no such file in {folder}; correct path",
+        ),
+        ("/nowhere/price.parquet", "/nowhere/price.parquet: no such file in /nowhere; correct path"),
         ("none/*.parquet", "none/*.parquet: no such file in {folder}; correct path"),
         ("parts/", 'parts/: this is a folder; name its files, as in path = "parts/*"'),
         ([], "path names no file; name one, or a glob"),
@@ -121,7 +127,7 @@ def test_batches_may_be_asked_for_again(folder):
 def test_a_file_that_is_not_there_is_refused(folder, path, expected):
     """With what was looked for, and where."""
     with pytest.raises(DataError) as caught:
-        opened(folder, path=path)
+        opened(folder, path=path.format(folder=folder) if path else path)
     assert [expected.format(folder=folder)] == list(caught.value.problems)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -121,7 +122,7 @@ class _Assembly:
         self.errors = Errors(run.path)
         self.owners: list[tuple[object, ComponentRef]] = []
         self.used: dict[str, str] = {}
-        self.names: dict[str, int] = {}
+        self.names: list[str] = []
 
     def parts(self) -> Parts:
         settings = self.settings
@@ -235,8 +236,9 @@ class _Assembly:
         name = ref.name.rpartition(":")[2]
         if kind in ("feed", "signal"):
             name = str(table.pop("name", name))
-        count = self.names[name] = self.names.get(name, 0) + 1
-        name = name if count == 1 else f"{name}-{count}"
+        numbered = (f"{name}-{count}" for count in itertools.count(2))
+        name = next(each for each in itertools.chain([name], numbered) if each not in self.names)
+        self.names.append(name)
         return Setup(name=name, seed=self.settings.get("seed") or 0, base_dir=self.run.base_dir)
 
     def _strategy(self) -> tuple[Strategy, Setup]:
@@ -315,11 +317,20 @@ class _Assembly:
 
     def _open(self, sources: list[Source], window: Window) -> None:
         problems: list[str] = []
+        givers: dict[str, str] = {}
         for source in sources:
             try:
                 source.open(window)
             except InputError as error:
                 problems += error.problems
+                continue
+            for field in source.spec.fields if source.spec.kind == "signal" else ():
+                giver = givers.setdefault(field, source.spec.name)
+                if giver != source.spec.name:
+                    problems.append(
+                        f"{source.spec.origin}: signal {field!r} is given by {giver!r} and by {source.spec.name!r}; "
+                        f'rename one of them: columns = {{ {field}_2 = "{field}" }}'
+                    )
         if problems:
             for source in sources:
                 source.close()
@@ -362,20 +373,14 @@ def _check_prices(parts: Parts) -> None:
             )
 
 
-_STAMPS = {
-    "label": "names of sessions",
-    "open": "starts of bars",
-    "close": "ends of bars",
-    "event_time": "when it happened",
-    "known_at": "when it was known",
-}
+_STAMPS = {"label": "names of sessions", "open": "starts of bars", "close": "ends of bars"}
+_STAMPS |= {"event_time": "when it happened", "known_at": "when it was known"}
 
 
 def _header(parts: Parts, settings: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the lines that every run begins with: what is assumed, in words."""
-    calendar = parts.sessions.name
-    calendar += ": each day in UTC is a session" * (calendar == "24/7")
-    lines = [f"run {parts.name}, seed {parts.seed}, calendar {calendar}"]
+    lines = [f"run {parts.name}, seed {parts.seed}, calendar {parts.sessions.name}"]
+    lines[0] += ": each day in UTC is a session" * (parts.sessions.name == "24/7")
     lines.append(f"from {settings.get('start') or 'the first row'} to {settings.get('end') or 'the last row'}")
     lines[-1] += f", warm-up {settings['warmup']}" if settings.get("warmup") else ""
     lines.append("capital " + ", ".join(f"{amount:,.2f} {currency}" for currency, amount in parts.capital.items()))

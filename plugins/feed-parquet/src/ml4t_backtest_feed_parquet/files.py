@@ -6,6 +6,7 @@ a test compares them.
 
 from __future__ import annotations
 
+import difflib
 import glob
 import hashlib
 from collections.abc import Callable, Sequence
@@ -35,7 +36,10 @@ def find_files(path: str | Sequence[str], setup: Setup) -> list[Path]:
         elif found := sorted(file for file in map(Path, glob.glob(str(place), recursive=True)) if file.is_file()):
             files += found
         else:
-            problems.append(f"{text}: no such file in {setup.base_dir.absolute()}; correct path")
+            folder = place.parent if Path(text).is_absolute() else setup.base_dir.absolute()
+            others = sorted(file.name for file in place.parent.glob("*"))
+            near = [f'did you mean "{name}"' for name in difflib.get_close_matches(place.name, others, 1, 0.75)]
+            problems.append(f"{text}: no such file in {folder}; {next(iter(near), 'correct path')}")
     if not files and not problems:
         problems.append("path names no file; name one, or a glob")
     if problems:
