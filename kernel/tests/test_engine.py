@@ -369,3 +369,21 @@ def test_hooks_are_called_as_often_for_a_long_run(kit):
         return names
 
     assert called(10) == called(100_000)
+
+
+def test_the_distribution_at_fault_is_named_with_its_version(kit, monkeypatch):
+    """For a component that came from a plugin."""
+    broker = pytest.importorskip("ml4t_backtest_broker_simulation.broker", reason="broker-simulation is not installed")
+
+    def match(*arguments):
+        raise OSError("venue is gone")
+
+    monkeypatch.setattr(broker.SimulationBroker, "match", match)
+    settings = {"feed": kit.Source(kit.bars()), "strategy": Momentum(), "portfolio": kit.Portfolio()}
+    engine = Engine(**settings, broker={"fill": kit.Fill()})
+    with pytest.raises(OSError, match="venue is gone") as caught:
+        engine.run()
+    note = caught.value.__notes__[-1]
+    assert "ml4t-backtest-broker-simulation 0.1.0" in note
+    assert "broker.match" in note
+    assert "at 2024-01-03T00:00:00+00:00" in note
