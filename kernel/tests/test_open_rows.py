@@ -181,7 +181,8 @@ def test_days_outside_the_window_are_not_read(zone):
     frame = pl.DataFrame({"symbol": "A", "timestamp": stamps, "close": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]})
     rows = read(frame, window=Window(first=instant(2024, 1, 3, 5), last=instant(2024, 1, 4, 21)))
     (batch,) = rows.batches()
-    assert [days[2], days[3]] == batch["timestamp"].to_list()
+    last = 5 if zone == "Asia/Tokyo" else 4  # where the window's last day has begun already
+    assert days[2:last] == batch["timestamp"].to_list()
 
 
 def test_rows_are_numbered_as_in_the_input_though_some_are_not_read():

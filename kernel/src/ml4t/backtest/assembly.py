@@ -324,13 +324,11 @@ class _Assembly:
             except InputError as error:
                 problems += error.problems
                 continue
-            for field in source.spec.fields if source.spec.kind == "signal" else ():
-                giver = givers.setdefault(field, source.spec.name)
-                if giver != source.spec.name:
-                    problems.append(
-                        f"{source.spec.origin}: signal {field!r} is given by {giver!r} and by {source.spec.name!r}; "
-                        f'rename one of them: columns = {{ {field}_2 = "{field}" }}'
-                    )
+            spec = source.spec
+            for name in spec.fields if spec.kind == "signal" else ():
+                if (giver := givers.setdefault(name, spec.name)) != spec.name:
+                    what = f"{spec.origin}: signal {name!r} is given by {giver!r} and by {spec.name!r}"
+                    problems.append(f'{what}; rename one of them: columns = {{ {name}_2 = "{name}" }}')
         if problems:
             for source in sources:
                 source.close()

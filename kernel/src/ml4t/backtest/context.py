@@ -213,7 +213,9 @@ class Context(Ordering):
         self._schedule.add(callback, rule, at, tz)
 
     def record(self, **values: float) -> None:
-        """Keep named figures of this instant for the result's ``records``."""
+        """Keep named figures of this instant for the result's ``records``, which names the instant ``timestamp``."""
+        if "timestamp" in values:
+            raise RunError("record keeps the instant as timestamp: give the figure another name")
         self._journal.record(self._state.now, {name: float(value) for name, value in values.items()})
 
 

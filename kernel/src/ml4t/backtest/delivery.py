@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ml4t.backtest.context import Context
-from ml4t.backtest.core.bus import EventBus
+from ml4t.backtest.core.bus import EventBus, Subscription
 from ml4t.backtest.core.event import (
     BarEvent,
     Event,
@@ -57,8 +57,14 @@ class Delivery:
         self.calls = {name: _own_method(strategy, name) for name in _CALLBACKS}
         self.doing = ""
         self.fills_seen = self.events_seen = 0
-        for event_class in strategy.listens_to if self.calls["on_event"] else ():
-            bus.subscribe(event_class, self._from_bus)
+        self._wanted = strategy.listens_to if self.calls["on_event"] else ()
+        self._subscriptions: list[Subscription] = []
+
+    def listen(self, *, stop: bool = False) -> None:
+        """Begin to hand over events that the strategy listens to, or stop: the bus outlives the run."""
+        for subscription in self._subscriptions:
+            subscription.cancel()
+        self._subscriptions = [] if stop else [self.bus.subscribe(each, self._from_bus) for each in self._wanted]
 
     @property
     def wants_opens(self) -> bool:

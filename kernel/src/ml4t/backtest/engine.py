@@ -212,16 +212,22 @@ class Engine:
         if result is None:
             raise error or RunError("the run ended before it began")
         for reporter in parts.reporters:
-            reporter.finished(result, folder)
+            try:
+                reporter.finished(result, folder)
+            except Exception as raised:
+                (error or raised).add_note(f"{raised!r} was raised in finished of {type(reporter).__name__}")
+                error = error or raised
         if error is not None:
-            self.host.hook.ml4t_run_failed(engine=self, error=error)
-            raise error
+            try:
+                self.host.hook.ml4t_run_failed(engine=self, error=error)
+            finally:
+                raise error  # whatever a hook makes of it
         self.host.hook.ml4t_run_finished(engine=self, result=result)
         return result
 
     def snapshot(self, path: Path | str) -> None:
         """Write all that is needed to go on from here; call it between two ``steps``."""
-        if self._running is None:
+        if self._running is None or not self._running.instants.state.now:
             raise RunError("there is nothing to snapshot: the run has not begun, or it is over")
         save(Path(path), self._running.instants)
 

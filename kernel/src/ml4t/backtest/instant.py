@@ -98,8 +98,9 @@ class Instants:
             after: Release everything up to this instant silently, then yield it once, for a resume; ``start``
                 must be later.
         """
-        begun, self.delivery.doing = False, "batches"
+        self.delivery.listen()
         self.clock.wants_opens = self.delivery.wants_opens
+        begun, self.delivery.doing = False, "batches"
         for chunk in self.clock.chunks():
             if not begun:
                 begun = True
@@ -131,6 +132,7 @@ class Instants:
     def finish(self) -> None:
         """End the run: working orders end, a last equity row is taken, ``on_end`` is called."""
         self.outbox.closed = True
+        self.delivery.listen(stop=True)
         now = self.state.now
         try:
             if now:

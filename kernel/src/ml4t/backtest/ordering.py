@@ -167,8 +167,6 @@ class Ordering:
         return ids
 
     def _tag(self, text: str) -> int:
-        if not text:
-            return 0
         tags = self._state.tags
         if text not in tags:
             tags.append(text)

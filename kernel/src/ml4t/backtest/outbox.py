@@ -108,10 +108,8 @@ class Outbox:
 
     def pending(self, order_id: int) -> NDArray[np.void] | None:
         """Return the request of an order that no broker has seen yet."""
-        for row in self._rows[: self.count]:
-            if row["action"] == ORDER and row["order_id"] == order_id:
-                return row  # type: ignore[no-any-return]  # iterating a structured array gives rows
-        return None
+        rows = self._rows[: self.count]
+        return next((row for row in rows if row["action"] == ORDER and row["order_id"] == order_id), None)
 
     def pending_ids(self, symbol: int | None = None) -> list[int]:
         """Return ids of orders that no broker has seen yet, those that it will refuse left out."""

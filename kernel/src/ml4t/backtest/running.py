@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -43,13 +43,13 @@ class Running:
         self.result: Result | None = None
         self._origin, self.golden = origin, golden
         self._interrupted = False
+        self._told: object = None
 
     def drive(self, resume: Path | str | None) -> None:
         """Run to the end, telling reporters how far it is; the first Ctrl-C ends it after the instant."""
         began = shown = time.perf_counter()
         first = 0
-        with self._ctrl_c():
-            steps = self.steps(fast=True, resume=resume)
+        with self._ctrl_c(), closing(self.steps(fast=True, resume=resume)) as steps:
             for now in steps:
                 first = first or now
                 if self._interrupted:
@@ -59,7 +59,11 @@ class Running:
                     rows, last = self.instants.rows_done, self.parts.end
                     progress = Progress(rows=rows, now=now, first=first, last=last, elapsed=shown - began)
                     for reporter in self.parts.reporters:
-                        reporter.progress(progress)
+                        try:
+                            reporter.progress(progress)
+                        except Exception as error:
+                            self.instants.delivery.doing, self._told = "reporter.progress", reporter
+                            steps.throw(error)
 
     def steps(self, *, fast: bool, resume: Path | str | None = None) -> Generator[int, None, None]:
         """Yield after each instant (``fast``: after each stretch of idle ones); then set ``result``."""
@@ -128,7 +132,7 @@ class Running:
         """Note on an error whose it is (PEP 678), and return it with its notes."""
         parts, doing, now = self.parts, self.instants.delivery.doing, self.instants.state.now
         at_work: dict[str, object] = {"broker": parts.broker, "portfolio": parts.portfolio}
-        at_work |= {"risk": self.instants.judge, "batches": self.instants.clock.reading}
+        at_work |= {"risk": self.instants.judge, "batches": self.instants.clock.reading, "reporter": self._told}
         component = at_work.get(doing.split(".")[0], parts.strategy)
         owners = [ref.owner for owned, ref in parts.owners if owned is component]
         when = f"at {to_datetime(now).isoformat()}" if now else "before the first instant"

@@ -34,6 +34,8 @@ def save(path: Path, instants: Instants) -> None:
     state, context = instants.state, instants.context
     arrays: dict[str, Any] = {name: getattr(state, name).rows() for name in _TABLES}
     arrays |= {name: getattr(state, name) for name in _ARRAYS} | {"counters": state.counters}
+    if strange := [name for name, *_ in context._schedule.specs if not hasattr(instants.strategy, name)]:
+        raise SnapshotError(f"a snapshot cannot keep the schedule of {strange[0]}: schedule a method of the strategy")
     plain = _Plain(arrays)
     meta = {
         "version": _VERSION,

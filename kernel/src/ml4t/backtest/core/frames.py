@@ -10,15 +10,14 @@ import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from ml4t.backtest.core.gate import RowGate
-from ml4t.backtest.core.sessions import DAY_NS
-from ml4t.backtest.core.stamps import StampRule, resolve_stamps
+from ml4t.backtest.core.stamps import StampRule, parse_duration, resolve_stamps, zone_key
 from ml4t.backtest.errors import DataError
 
 if TYPE_CHECKING:
@@ -247,7 +246,7 @@ def open_rows(
     if not isinstance(dtype, pl.Date | pl.Datetime):
         _settle(found, config, dtype, False, origin)
     select = found.expressions(config)
-    conditions = _inside(time, dtype, window)
+    conditions = _inside(time, dtype, window, config, origin)
     if config.symbols:
         conditions.append(pl.col("symbol").cast(pl.String).is_in(list(config.symbols)))
     plan = source.select(select).filter(pl.lit(True), *conditions)
@@ -327,18 +326,21 @@ def _readable(origin: str) -> Iterator[None]:
         raise DataError(f"{origin}: cannot be read: {error}") from error
 
 
-def _inside(time: str, dtype: pl.DataType, window: Window) -> list[pl.Expr]:
+def _inside(time: str, dtype: pl.DataType, window: Window, config: SourceConfig, origin: str) -> list[pl.Expr]:
     """Return what holds for stamps of the days of a window, in the stamps' own zone."""
     if not isinstance(dtype, pl.Date | pl.Datetime):
         return []
+    own, local = (dtype.time_zone, config.timezone) if isinstance(dtype, pl.Datetime) else (None, None)
+    zone = ZoneInfo(own or zone_key(local or "UTC", origin))
 
     def midnight(instant: int, later: int) -> pl.Expr:
-        day = date(1970, 1, 1) + timedelta(days=instant // DAY_NS + later)
+        day = (datetime.fromtimestamp(instant // 10**9, UTC).astimezone(zone) + timedelta(days=later)).date()
         if isinstance(dtype, pl.Date):
             return pl.lit(day)
-        start = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(dtype.time_zone or "UTC"))
+        start = datetime(day.year, day.month, day.day, tzinfo=zone if own else UTC)
         milliseconds = (start - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
         return pl.lit(milliseconds).cast(pl.Datetime("ms", dtype.time_zone)).cast(dtype)
 
-    first = [] if window.first is None else [pl.col(time) >= midnight(window.first, 0)]
+    latency = parse_duration(config.latency, f"{origin}: latency") if config.latency else 0
+    first = [] if window.first is None else [pl.col(time) >= midnight(window.first - latency, 0)]
     return first + ([] if window.last is None else [pl.col(time) < midnight(window.last, 1)])

@@ -150,9 +150,12 @@ class Queue:
     def _take_late(self, frame: pl.DataFrame, back: NDArray[np.bool_], late: NDArray[np.bool_]) -> None:
         if self._clock._late == "refuse":
             place = int(back.argmax())
+            what = "goes back in time", "sort it by time, or add `sort = true`"
+            if late[place] and not self._clock._cut:
+                what = "begins before 1970, where runs begin,", "set start to 1970-01-01 or later"
             raise DataError(
-                f"{self.spec.origin}: source {self.spec.name!r} goes back in time at row {self._read + place}, "
-                f"{frame.row(place, named=True)}: sort it by time, or add `sort = true`"
+                f"{self.spec.origin}: source {self.spec.name!r} {what[0]} at row {self._read + place}, "
+                f"{frame.row(place, named=True)}: {what[1]}"
             )
         counts = self._clock.late_rows
         counts[self.spec.name] = counts.get(self.spec.name, 0) + int(late.sum())

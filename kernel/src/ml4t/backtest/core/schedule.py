@@ -45,14 +45,18 @@ class Schedule:
         Raises:
             RunError: The rule or the time of day is not understood.
         """
-        place = _AT.match(at)
-        if rule not in _PERIODS or place is None:
+        try:
+            place = _AT.match(at)
+            if rule not in _PERIODS or place is None:
+                raise ValueError
+            instants = self._instants(rule, place, tz)
+        except (ValueError, KeyError, OSError):
             raise RunError(
-                f"schedule({rule!r}, at={at!r}) is not understood: rule is one of {', '.join(_PERIODS)}, "
-                "at is open, close, open+30m, close-5m or HH:MM"
-            )
-        self.entries.append((callback, self._instants(rule, place, tz)))
-        self.specs.append((callback.__name__, rule, at, tz))
+                f"schedule({rule!r}, at={at!r}, tz={tz!r}) is not understood: rule is one of {', '.join(_PERIODS)}, "
+                "at is open, close, open+30m, close-5m or HH:MM, tz an IANA zone such as America/New_York"
+            ) from None
+        self.entries.append((callback, instants))
+        self.specs.append((getattr(callback, "__name__", repr(callback)), rule, at, tz))
 
     def _instants(self, rule: str, place: re.Match[str], tz: str | None) -> NDArray[np.int64]:
         table = self.sessions

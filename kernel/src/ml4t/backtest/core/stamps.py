@@ -17,7 +17,7 @@ import polars as pl
 from ml4t.backtest.core.sessions import DAY_NS, Integers, SessionTable
 from ml4t.backtest.errors import DataError, RunFileError
 
-__all__ = ["StampRule", "derive", "parse_duration", "resolve_stamps", "to_utc"]
+__all__ = ["StampRule", "derive", "parse_duration", "resolve_stamps", "to_utc", "zone_key"]
 
 Convention: TypeAlias = Literal["label", "open", "close", "known_at", "event_time"]
 Derived: TypeAlias = tuple[Integers, Integers, Integers]
@@ -131,7 +131,7 @@ def resolve_stamps(
         convention=convention,
         period_ns=period or DAY_NS if kind == "bar" else None,
         latency_ns=parse_duration(latency, f"{origin}: latency") if latency is not None else 0,
-        timezone=_zone(timezone, origin) if zoned else None,
+        timezone=zone_key(timezone, origin) if zoned else None,
         midnights=midnights,
         origin=origin,
     )
@@ -227,7 +227,8 @@ def _integers(stamps: pl.Series, origin: str, first_row: int) -> Integers:
     return whole.to_numpy() * scale
 
 
-def _zone(timezone: str | None, origin: str) -> str:
+def zone_key(timezone: str | None, origin: str) -> str:
+    """Return the name of a zone that is known; ``DataError`` for another."""
     try:
         return ZoneInfo(timezone or "").key
     except (KeyError, ValueError, OSError) as error:

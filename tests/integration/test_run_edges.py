@@ -1,0 +1,254 @@
+"""Runs that begin, end or fail in odd places."""
+
+import functools
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from ml4t.backtest import Engine, InputError, Reporter, RunError, SessionEvent, SnapshotError, Strategy, running
+from ml4t.backtest.hookspecs import Manifest, hookimpl
+from ml4t.backtest.plugins import PluginHost
+
+
+class Watch(Strategy):
+    """Keeps the instants of its slices; does something in the first."""
+
+    def __init__(self, act=None):
+        self.seen, self._act = [], act
+
+    def on_slice(self, market, context):
+        self.seen.append(context.now)
+        if self._act is not None and len(self.seen) == 1:
+            self._act(context)
+
+
+class Told(Reporter):
+    """Keeps what it is told, and raises at one of the calls."""
+
+    def __init__(self, bad=""):
+        self.calls, self._bad = [], bad
+
+    def started(self, header, out):
+        self._note("started")
+
+    def progress(self, progress):
+        self._note("progress")
+
+    def finished(self, result, out):
+        self._note("finished")
+
+    def _note(self, call):
+        self.calls.append(call)
+        if call == self._bad:
+            raise ValueError(f"no more paper at {call}")
+
+
+def bars(first=date(2024, 3, 4), days=6, symbol="A", price=100.0):
+    """Daily bars."""
+    rows = [(symbol, first + timedelta(day), price + day, price + day) for day in range(days)]
+    return pl.DataFrame(rows, ["symbol", "timestamp", "open", "close"], orient="row")
+
+
+def fail(context):
+    raise KeyError("of the strategy")
+
+
+def test_an_error_of_a_reporter_does_not_hide_that_of_the_strategy():
+    """The first error counts, and tells of the second; every reporter is told."""
+    reporters = [Told("finished"), Told()]
+    engine = Engine(prices=bars(), strategy=Watch(fail), reporter=reporters)
+    with pytest.raises(KeyError, match="of the strategy") as caught:
+        engine.run()
+    assert "no more paper at finished" in caught.value.__notes__[-1]
+    assert "finished" == reporters[1].calls[-1]
+    assert "failed" == engine.result.status
+
+
+def test_every_reporter_is_told_of_the_end():
+    """One that raises does not keep the result from the next."""
+    reporters = [Told("finished"), Told()]
+    engine = Engine(prices=bars(), strategy=Watch(), reporter=reporters)
+    with pytest.raises(ValueError, match="no more paper") as caught:
+        engine.run()
+    assert "was raised in finished of Told" in caught.value.__notes__[0]
+    assert "finished" == reporters[1].calls[-1]
+    assert "done" == engine.result.status
+
+
+def test_a_reporter_that_raises_on_the_way_ends_the_run(monkeypatch):
+    """What was recorded until then is there, and it is said who raised."""
+    monkeypatch.setattr(running, "_PROGRESS_SECONDS", 0.0)
+    engine = Engine(prices=bars(), strategy=Watch(), reporter=[Told("progress")])
+    with pytest.raises(ValueError, match="no more paper") as caught:
+        engine.run()
+    assert 'raised in reporter.progress of reporter "Told"' in caught.value.__notes__[0]
+    assert "failed" == engine.result.status
+
+
+def test_a_hook_that_raises_does_not_hide_the_error_it_is_told_of():
+    """The strategy's error is what the user has to see."""
+
+    class Plugin:
+        MANIFEST = Manifest(api=1, name="bad", summary="raises")
+
+        @hookimpl
+        def ml4t_run_failed(self, engine, error):
+            raise ValueError("of the hook")
+
+    host = PluginHost()
+    host.register_local(Plugin())
+    with pytest.raises(KeyError, match="of the strategy") as caught:
+        Engine(prices=bars(), strategy=Watch(fail), host=host).run()
+    assert "of the hook" in str(caught.value.__context__)
+
+
+class Listens(Watch):
+    """Counts the session events that it listens to."""
+
+    listens_to = (SessionEvent,)
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def on_event(self, event, context):
+        self.count += isinstance(event, SessionEvent)
+
+
+def test_a_second_run_of_an_engine_hears_each_event_once():
+    """The first run's strategy no longer listens."""
+    strategy = Listens()
+    engine = Engine(prices=bars(), strategy=strategy)
+    engine.run()
+    once, strategy.count = strategy.count, 0
+    engine.run()
+    assert 12 == once
+    assert once == strategy.count
+
+
+def test_a_subscriber_on_the_engine_hears_of_every_open():
+    """The bus is there once the engine is made; what is subscribed before the run counts."""
+    engine, opens = Engine(prices=bars(), strategy=Watch()), []
+    engine.bus.subscribe(SessionEvent, lambda event: opens.append(event) if event.kind == "open" else None)
+    engine.run()
+    assert 6 == len(opens)
+
+
+def test_there_is_no_snapshot_of_a_run_that_has_not_begun(tmp_path):
+    """Resuming from one would skip on_start."""
+    engine = Engine(prices=bars(), strategy=Watch())
+    with pytest.raises(RunError, match="the run has not begun"):
+        engine.snapshot(tmp_path / "snapshot")
+
+
+def test_a_snapshot_says_which_schedule_it_cannot_keep(tmp_path):
+    """A lambda has no name that a later process could find."""
+
+    class Scheduled(Watch):
+        def on_start(self, context):
+            context.schedule(lambda context: None)
+
+    engine = Engine(prices=bars(), strategy=Scheduled())
+    steps = engine.steps()
+    next(steps)
+    with pytest.raises(SnapshotError, match="schedule of <lambda>"):
+        engine.snapshot(tmp_path / "snapshot")
+    steps.close()
+
+
+def test_a_schedule_takes_any_callable():
+    """Also one without a name."""
+
+    class Scheduled(Watch):
+        count = 0
+
+        def on_start(self, context):
+            context.schedule(functools.partial(self.add, 2))
+
+        def add(self, amount, context):
+            self.count += amount
+
+    strategy = Scheduled()
+    Engine(prices=bars(), strategy=strategy).run()
+    assert 12 == strategy.count
+
+
+@pytest.mark.parametrize(("at", "tz"), [("25:00", None), ("09:61", None), ("09:30", "Mars/Olympus"), ("noon", None)])
+def test_a_time_of_day_that_is_none_is_refused(at, tz):
+    """Hours, minutes and zones are checked before the run."""
+
+    class Scheduled(Watch):
+        def on_start(self, context):
+            context.schedule(self.nothing, at=at, tz=tz)
+
+        def nothing(self, context):
+            pass
+
+    with pytest.raises(RunError, match="is not understood"):
+        Engine(prices=bars(), strategy=Scheduled()).run()
+
+
+def test_a_recorded_figure_cannot_take_the_name_of_the_instant():
+    """It would replace it."""
+    with pytest.raises(RunError, match="give the figure another name"):
+        Engine(prices=bars(), strategy=Watch(lambda context: context.record(timestamp=5.0))).run()
+
+
+def test_a_signal_has_one_source():
+    """Of two that give the same name nobody could tell which is meant."""
+    scores = bars().select("symbol", "timestamp", score=pl.lit(1.0))
+    with pytest.raises(InputError, match="signal 'score' is given by 'other' and by 'signals'"):
+        Engine(
+            prices=bars(),
+            signals=scores,
+            signal=[{"use": "frame", "name": "other", "frame": scores}],
+            strategy=Watch(),
+        )
+
+
+def test_every_source_has_a_name_of_its_own():
+    """Also where the name given to one is what another would get."""
+    feeds = [
+        {"use": "frame", "name": name, "frame": bars(symbol=symbol)}
+        for name, symbol in (("a", "A"), ("a-2", "B"), ("a", "C"))
+    ]
+    result = Engine(feed=feeds, strategy=Watch()).run()
+    assert ["a", "a-2", "a-3"] == list(result.manifest["inputs"])
+
+
+@pytest.mark.parametrize("aware", [True, False])
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo", "UTC", "Pacific/Kiritimati"])
+def test_start_and_end_do_not_depend_on_the_zone_of_the_stamps(zone, aware):
+    """Every bar known after start and not after end has its slice."""
+    begin, end = datetime(2024, 3, 5, tzinfo=UTC), datetime(2024, 3, 6, 20, tzinfo=UTC)
+    hours = [datetime(2024, 3, 3, tzinfo=UTC) + timedelta(hours=hour) for hour in range(120)]
+    stamps = pl.Series("timestamp", hours).dt.convert_time_zone(zone)
+    stamps = stamps if aware else stamps.dt.replace_time_zone(None)
+    frame = pl.DataFrame([stamps]).with_columns(symbol=pl.lit("A"), open=1.0, close=1.0)
+    strategy = Watch()
+    stated = {} if aware else {"timezone": zone}
+    Engine(prices=frame, bar="1h", stamp="close", strategy=strategy, start=date(2024, 3, 5), end=end, **stated).run()
+    assert [hour for hour in hours if begin < hour <= end] == strategy.seen
+
+
+def test_signals_known_after_the_start_are_there_though_made_before():
+    """What counts is when a row is known."""
+    scores = bars().select("symbol", pl.col("timestamp").cast(pl.Datetime("us", "UTC")).alias("event_time"), score=1.0)
+    seen = []
+    Engine(
+        prices=bars(),
+        signal=[{"use": "frame", "frame": scores, "latency": "50h"}],
+        strategy=Watch(lambda context: seen.append(context.signal("score")[0])),
+        start=date(2024, 3, 6),
+    ).run()
+    assert [1.0] == seen
+
+
+def test_rows_before_1970_are_refused_with_the_remedy():
+    """They are in order, and it is said what is wrong."""
+    with pytest.raises(InputError, match=r"begins before 1970.*set start to 1970-01-01 or later"):
+        Engine(prices=bars(first=date(1969, 12, 29)), strategy=Watch()).run()
+    strategy = Watch()
+    Engine(prices=bars(first=date(1969, 12, 29)), strategy=strategy, start=date(1970, 1, 1)).run()
+    assert 3 == len(strategy.seen)
