@@ -162,6 +162,7 @@ def test_ledger_names_kinds_and_leaves_a_deposit_without_symbol():
     assert ["deposit", "fill", "commission"] == ledger["kind"].to_list()
     assert [None, "AAA", "AAA"] == ledger["symbol"].to_list()
     assert [None, 0, 0] == ledger["order_id"].to_list()
+    assert [True, False, False] == ledger["timestamp"].is_null().to_list()
 
 
 def test_equity_is_dated_by_session():

@@ -2,7 +2,7 @@
 
 Timestamps are ``Datetime("ns", "UTC")``, sessions dates, names strings, and the words of a fixed list
 (status, kind, time in force, reason) enums. What does not apply is null: the limit price of a market order,
-the symbol of a deposit, the mark of a symbol that was never priced.
+the symbol of a deposit, the time of one before the first instant, the mark of a symbol that was never priced.
 """
 
 from __future__ import annotations
@@ -69,9 +69,7 @@ def orders(state: RunState) -> pl.DataFrame:
 def fills(state: RunState, currency: str) -> pl.DataFrame:
     """Return the fills in the order in which they were made; ``timestamp`` is when the price formed."""
     wanted = "formed_at known_at submitted_at order_id symbol quantity price commission slippage"
-    frame = columns(
-        state.fills.rows(), f"{wanted} account reason reference_price sequence", state.symbols.names
-    )
+    frame = columns(state.fills.rows(), f"{wanted} account reason reference_price sequence", state.symbols.names)
     return pl.DataFrame(frame).rename({"formed_at": "timestamp"}).with_columns(currency=pl.lit(currency))
 
 
@@ -80,7 +78,9 @@ def ledger(state: RunState, currency: str) -> pl.DataFrame:
     rows = state.ledger.rows()
     frame = columns(rows, "timestamp order_id symbol amount balance account", state.symbols.names)
     kind = words(LEDGER_KINDS, rows["kind"], pl.String())
-    return pl.DataFrame(frame | {"kind": kind}).with_columns(currency=pl.lit(currency))
+    began = pl.col("timestamp").dt.epoch("ns") > 0
+    table = pl.DataFrame(frame | {"kind": kind}).with_columns(pl.when(began).then("timestamp"))
+    return table.with_columns(currency=pl.lit(currency))
 
 
 def equity(state: RunState) -> pl.DataFrame:
