@@ -4,9 +4,7 @@ from collections.abc import Mapping
 
 from ml4t.backtest.hookspecs import Manifest, hookimpl
 
-MANIFEST = Manifest(
-    api=1, name="reporter-parquet", summary="write the run directory: Parquet files and a manifest"
-)
+MANIFEST = Manifest(api=1, name="reporter-parquet", summary="write the run directory: Parquet files and a manifest")
 
 
 @hookimpl

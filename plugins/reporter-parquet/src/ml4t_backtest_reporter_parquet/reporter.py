@@ -74,9 +74,9 @@ class ParquetReporter(Reporter):
         if out is None or not out.exists():
             return
         if not out.is_dir():
-            raise InputError(f"run folder {out} is a file: choose another with --out")
+            raise InputError(f"run folder {out} is a file: choose another with --out (in Python: out=)")
         if any(out.iterdir()) and not self._config.overwrite:
-            remedy = 'choose another with --out, or set overwrite = true under the reporter "parquet"'
+            remedy = 'choose another with --out (in Python: out=), or set overwrite = true under the reporter "parquet"'
             raise InputError(f"run folder {out} is not empty: {remedy}")
 
     def finished(self, result: Result, out: Path | None) -> None:
