@@ -90,9 +90,7 @@ def test_manifest_is_written_last(tmp_path, monkeypatch):
 def test_folder_with_files_is_refused_before_the_run(tmp_path):
     """Results are never overwritten by accident."""
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(
-        InputError, match=r"is not empty: choose another with --out \(in Python: out=\), or set overwrite = true"
-    ):
+    with pytest.raises(InputError, match=r"is not empty: choose another .* or set overwrite = true"):
         reporter().started((), tmp_path)
     reporter(overwrite=True).started((), tmp_path)
     reporter(overwrite=True).finished(a_result(), tmp_path)
