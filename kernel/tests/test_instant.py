@@ -28,8 +28,7 @@ class Diary(Strategy):
         self.note(context, "on_start", context.symbols)
 
     def timer(self, context):
-        if context.symbols:  # 24/7, the day before the data closes as the first one opens
-            self.note(context, "timer")
+        self.note(context, "timer")
 
     def before_trading_start(self, context):
         self.note(context, "before_trading_start", context.session.date.day)

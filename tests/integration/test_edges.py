@@ -41,3 +41,21 @@ def test_a_run_whose_equity_is_no_number_fails():
 
     with pytest.raises(RunError, match="at the close of session 2024-01-02"):
         Engine(feed=feed(1e12), strategy=Absurd()).run()
+
+
+def test_a_schedule_at_the_close_begins_with_the_first_session_of_the_data():
+    """Round the clock the session before closes as the first one opens; nothing of it is known."""
+
+    class Closes(Strategy):
+        def __init__(self):
+            self.days = []
+
+        def on_start(self, context):
+            context.schedule(self.note, at="close")
+
+        def note(self, context):
+            self.days.append((context.now.day, len(context.symbols)))
+
+    strategy = Closes()
+    Engine(feed=feed(10.0), strategy=strategy).run()
+    assert [(day, 1) for day in range(2, 10)] == strategy.days

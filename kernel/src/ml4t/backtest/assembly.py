@@ -25,6 +25,7 @@ from ml4t.backtest.interfaces import (
     RiskManager,
     Setup,
     Source,
+    SourceSpec,
     Strategy,
     Window,
 )
@@ -153,7 +154,7 @@ class _Assembly:
             self.errors.add("feed", "is missing: a run needs at least one [[feed]], or prices= in Python")
         self.errors.raise_if_any()
         sessions, window, start, end = self._window(calendar)
-        self._open(sources, window)
+        self._open(sources, window, models.fill.mode)
         parts = Parts(
             name=settings.get("name") or "run",
             seed=settings.get("seed") or 0,
@@ -174,7 +175,6 @@ class _Assembly:
             used=dict(sorted(self.used.items())),
             notes=[note] if note else [],
         )
-        _check_prices(parts)
         parts.header = _header(parts, settings) + tuple(filter(None, self.host.hook.ml4t_report_header(run=self.run)))
         return parts
 
@@ -315,7 +315,7 @@ class _Assembly:
         window = Window(first=None if start is None else earliest, last=None if end is None else int(finish))
         return sessions, window, begin, int(finish)
 
-    def _open(self, sources: list[Source], window: Window) -> None:
+    def _open(self, sources: list[Source], window: Window, mode: str) -> None:
         problems: list[str] = []
         givers: dict[str, str] = {}
         for source in sources:
@@ -325,6 +325,7 @@ class _Assembly:
                 problems += error.problems
                 continue
             spec = source.spec
+            problems += _missing_price(spec, mode)
             for name in spec.fields if spec.kind == "signal" else ():
                 if (giver := givers.setdefault(name, spec.name)) != spec.name:
                     what = f"{spec.origin}: signal {name!r} is given by {giver!r} and by {spec.name!r}"
@@ -358,17 +359,13 @@ def _instant(value: date | datetime, sessions: SessionTable, *, last: bool) -> i
     return int(sessions.open[row]) if row < len(sessions) else days * DAY_NS
 
 
-def _check_prices(parts: Parts) -> None:
-    mode = parts.models.fill.mode
-    for source in parts.sources:
-        spec = source.spec
-        column = "open" if mode == "next-open" else "close"
-        if spec.kind == "bar" and spec.drives and column not in spec.fields:
-            other = "next-close" if column == "open" else "next-open"
-            raise InputError(
-                f"{spec.origin}: feed {spec.name!r} has no column {column!r}, which orders fill at with fill {mode!r}: "
-                f'name it in [feed.columns], or use broker.fill = {{ use = "{other}" }}'
-            )
+def _missing_price(spec: SourceSpec, mode: str) -> list[str]:
+    """Return what is wrong where orders would wait for a price that a feed does not have."""
+    column, other = ("open", "next-close") if mode == "next-open" else ("close", "next-open")
+    if spec.kind != "bar" or not spec.drives or column in spec.fields:
+        return []
+    what = f"{spec.origin}: feed {spec.name!r} has no column {column!r}, which orders fill at with fill {mode!r}"
+    return [f'{what}: name it in [feed.columns], or use broker.fill = {{ use = "{other}" }}']
 
 
 _STAMPS = {"label": "names of sessions", "open": "starts of bars", "close": "ends of bars"}

@@ -104,7 +104,7 @@ class Instants:
         for chunk in self.clock.chunks():
             if not begun:
                 begun = True
-                self._queue_schedules(max(self.start, chunk.instants[0]))
+                self._queue_schedules(self.clock.first_close)
             full = [_full(part) for part in chunk.sources]
             special = sorted({*chunk.opens, *chunk.closes, *chunk.new_symbols})
             place, size = 0, len(chunk.instants)
@@ -146,9 +146,11 @@ class Instants:
             self.delivery.doing = "on_end"
             self.strategy.on_end(self.context)
 
-    def _queue_schedules(self, begin: int) -> None:
-        for callback, instants in self.context._schedule.entries:
-            self._queue_next(callback, instants.tolist(), int(np.searchsorted(instants, begin)))
+    def _queue_schedules(self, first_close: int) -> None:
+        """Queue what is scheduled for sessions of the data, from the start on."""
+        for callback, instants, closes in self.context._schedule.entries:
+            first = max(np.searchsorted(closes, first_close), np.searchsorted(closes, self.start, side="right"))
+            self._queue_next(callback, instants.tolist(), int(max(first, np.searchsorted(instants, self.start))))
 
     def _queue_next(self, callback: Callable[[Context], None], instants: list[int], place: int) -> None:
         def fire() -> None:
@@ -318,7 +320,9 @@ class Instants:
         self.portfolio.sample(now, session)
         equity = float(self.state.equity.rows()["equity"][-1])
         if not np.isfinite(equity):
-            raise RunError(f"equity is {equity} at the close of session {np.datetime64(session, 'D')}: look for absurd prices or sizes")
+            raise RunError(
+                f"equity is {equity} at the close of session {np.datetime64(session, 'D')}: look for absurd prices or sizes"
+            )
         self.journal.sample_positions(now, session)
 
     def _log_signals(self, chunk: Chunk, place: int) -> None:

@@ -84,6 +84,7 @@ class Clock:
         late_rows: Rows restamped so far, per source name.
         reading: The source that rows were asked of last.
         wants_opens: Whether session opens are instants of their own.
+        first_close: Close of the first session of the data, UTC ns; known once rows are.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Clock:
         self.now = 0
         self.late_rows: dict[str, int] = {}
         self.wants_opens = True
+        self.first_close = 0
         self.reading: Source | None = None
         self.sessions = sessions
         self._last = last
@@ -211,6 +213,7 @@ class Clock:
                 return np.zeros(0, np.int64), np.zeros(0, np.int64)
             first = min(int(stamps[0]) for stamps in some)
             self._next_open = self._next_close = int(np.searchsorted(table.close, first))
+            self.first_close = int(table.close[self._next_close]) if self._next_close < len(table) else first
         if final:  # the session in which the data ends still closes
             newest = max((int(stamps[-1]) for stamps in some), default=self._cut - 1)
             stop_open = stop_close = int(np.searchsorted(table.open, newest))

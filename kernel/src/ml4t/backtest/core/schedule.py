@@ -17,7 +17,7 @@ from ml4t.backtest.errors import RunError
 
 __all__ = ["Schedule"]
 
-_AT = re.compile(r"(?:(open|close)(?:([+-])(\w+))?|(\d\d):(\d\d))$")
+_AT = re.compile(r"(?:(open|close)(?:([+-])(\w+))?|([01]\d|2[0-3]):([0-5]\d))$")
 _PERIODS: dict[str, Callable[[date], Any]] = {
     "daily": lambda day: day,
     "weekly": lambda day: day.isocalendar()[:2],
@@ -29,13 +29,13 @@ class Schedule:
     """Collects what a strategy wants called when.
 
     Attributes:
-        entries: (callback, instants int64 ascending) in the order of registration.
+        entries: (callback, instants, closes of their sessions; int64, ascending) in the order of registration.
         specs: (method name, rule, at, tz) of each, which a snapshot keeps.
         sessions: Sessions of the run's calendar.
     """
 
     def __init__(self, sessions: SessionTable) -> None:
-        self.entries: list[tuple[Callable[[Any], None], NDArray[np.int64]]] = []
+        self.entries: list[tuple[Callable[[Any], None], NDArray[np.int64], NDArray[np.int64]]] = []
         self.specs: list[tuple[str, str, str, str | None]] = []
         self.sessions = sessions
 
@@ -49,25 +49,32 @@ class Schedule:
             place = _AT.match(at)
             if rule not in _PERIODS or place is None:
                 raise ValueError
-            instants = self._instants(rule, place, tz)
+            rows = self._rows(rule)
+            instants = self._instants(rows, place, tz)
         except (ValueError, KeyError, OSError):
             raise RunError(
                 f"schedule({rule!r}, at={at!r}, tz={tz!r}) is not understood: rule is one of {', '.join(_PERIODS)}, "
                 "at is open, close, open+30m, close-5m or HH:MM, tz an IANA zone such as America/New_York"
             ) from None
-        self.entries.append((callback, instants))
+        self.entries.append((callback, instants, self.sessions.close[rows]))
         self.specs.append((getattr(callback, "__name__", repr(callback)), rule, at, tz))
 
-    def _instants(self, rule: str, place: re.Match[str], tz: str | None) -> NDArray[np.int64]:
-        table = self.sessions
-        days = [date(1970, 1, 1) + timedelta(days=label) for label in table.label.tolist()]
+    def _rows(self, rule: str) -> list[int]:
+        """Return the first session of each day, week or month."""
+        days = [date(1970, 1, 1) + timedelta(days=label) for label in self.sessions.label.tolist()]
         periods = [_PERIODS[rule](day) for day in days]
-        first = [row for row in range(len(days)) if row == 0 or periods[row] != periods[row - 1]]
-        edge, sign, offset, hour, minute = place.groups()
+        return [row for row in range(len(days)) if row == 0 or periods[row] != periods[row - 1]]
+
+    def _instants(self, rows: list[int], place: re.Match[str], tz: str | None) -> NDArray[np.int64]:
+        table, (edge, sign, offset, hour, minute) = self.sessions, place.groups()
         if edge:
             shift = parse_duration(offset) * (-1 if sign == "-" else 1) if offset else 0
-            return np.asarray((table.open if edge == "open" else table.close)[first] + shift)
-        zone = ZoneInfo(tz or table.timezone)
-        local = [datetime(*days[row].timetuple()[:3], int(hour), int(minute), tzinfo=zone) for row in first]
-        epoch = datetime(1970, 1, 1, tzinfo=UTC)
-        return np.array([(moment - epoch) // timedelta(microseconds=1) * 1000 for moment in local], np.int64)
+            return np.asarray((table.open if edge == "open" else table.close)[rows] + shift)
+        zone, midnight = ZoneInfo(tz or table.timezone), datetime(1970, 1, 1)
+        days = [
+            midnight + timedelta(days=int(label), hours=int(hour), minutes=int(minute)) for label in table.label[rows]
+        ]
+        epoch = midnight.replace(tzinfo=UTC)
+        return np.array(
+            [(day.replace(tzinfo=zone) - epoch) // timedelta(microseconds=1) * 1000 for day in days], np.int64
+        )
