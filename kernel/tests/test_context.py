@@ -150,6 +150,8 @@ def test_vectors_of_the_wrong_shape_or_infinite_are_errors(play):
             OrderError, match=r"a vector of shape \(3,\) was given for 2 symbols: give one value per symbol"
         ):
             context.order_target_weights([0.1, 0.1, 0.1])
+        with pytest.raises(OrderError, match=r"a dict was given, expected an array in the order of context\.symbols"):
+            context.order_target_weights({"A": 0.1})
         with pytest.raises(OrderError, match="infinite amounts were asked for B: give numbers, or NaN for no change"):
             context.order_quantities([1.0, -np.inf])
         with pytest.raises(OrderError, match="missing='drop' is not one of keep, close"):

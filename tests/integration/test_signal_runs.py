@@ -3,10 +3,11 @@
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
-from ml4t.backtest import Engine, LookAheadError
+from ml4t.backtest import Engine, LookAheadError, OrderError, Strategy
 
 DAYS = [date(2024, 1, 1) + timedelta(days=number) for number in range(60)]
 SYMBOLS = ["A", "B", "C", "D"]
@@ -122,3 +123,15 @@ def test_a_signal_that_nobody_gives_is_an_error_before_the_first_instant(strateg
     with pytest.raises(LookAheadError, match=fault) as caught:
         run(strategy, prices, scores)
     assert "before the first instant" in caught.value.__notes__[0]
+
+
+def test_weights_with_an_index_are_not_taken_by_their_place():
+    """A pandas series is in an order of its own, which an array would forget."""
+
+    class Labelled(Strategy):
+        def on_slice(self, market, context):
+            context.order_target_weights(pd.Series({"D": 0.5, "A": 0.5, "B": 0.0, "C": 0.0}))
+
+    prices, scores = market()
+    with pytest.raises(OrderError, match=r"a Series was given, expected an array in the order of context\.symbols"):
+        run(Labelled(), prices, scores)

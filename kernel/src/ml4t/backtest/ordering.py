@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -149,6 +150,11 @@ class Ordering:
         return None if ids[0] < 0 else Order(int(ids[0]), self._state, self._outbox)
 
     def _basket(self, kind: str, amounts: ArrayLike, missing: str, tag: str) -> Ints:
+        if isinstance(amounts, Mapping) or hasattr(amounts, "reindex"):  # a pandas index would go unheeded
+            raise OrderError(
+                f"a {type(amounts).__name__} was given, expected an array in the order of context.symbols: "
+                "begin with np.full(len(context.symbols), np.nan) and set [context.index(symbol)]"
+            )
         asked = np.array(amounts, np.float64)
         if asked.shape != (len(self._state.symbols),):
             raise OrderError(
