@@ -106,16 +106,16 @@ def test_a_value_that_does_not_fit_is_named_with_key_value_type_and_owner(key, g
     for part in where.split(".")[1:]:
         value = value[int(part)] if part.isdecimal() else value[part]
 
-    assert [
-        f"broker.slippage.{where} was {value!r}, expected {expected} (setting of slippage bps)"
-    ] == problems_of(**{key: given})
+    assert [f"broker.slippage.{where} was {value!r}, expected {expected} (setting of slippage bps)"] == problems_of(
+        **{key: given}
+    )
 
 
 def test_an_unknown_key_is_refused_with_the_nearest_known_one():
     """A typo never falls back to a default in silence."""
-    assert [
-        'broker.slippage.bsp is not a known key; did you mean "bps" (setting of slippage bps)'
-    ] == problems_of(bsp=7)
+    assert ['broker.slippage.bsp is not a known key; did you mean "bps" (setting of slippage bps)'] == problems_of(
+        bsp=7
+    )
 
 
 def test_a_missing_setting_without_default_is_an_error():
@@ -131,9 +131,7 @@ def test_a_missing_setting_without_default_is_an_error():
 
 def test_a_component_that_refuses_its_values_is_reported_like_a_type_error():
     """What __post_init__ raises joins the report."""
-    assert ["broker.slippage cannot be used: bps was negative (setting of slippage bps)"] == problems_of(
-        bps=-1
-    )
+    assert ["broker.slippage cannot be used: bps was negative (setting of slippage bps)"] == problems_of(bps=-1)
 
 
 def test_all_mistakes_of_a_run_come_in_one_error():
@@ -154,7 +152,5 @@ def test_a_description_holds_type_default_and_documentation():
     """``plugins show`` tells what the docstring tells, continuation lines included."""
     rows = describe_config(Config)
 
-    assert (
-        ConfigRow("bps", "float", "5.0", "Basis points of the price, never negative. Default: 5.") == rows[0]
-    )
+    assert ConfigRow("bps", "float", "5.0", "Basis points of the price, never negative. Default: 5.") == rows[0]
     assert ConfigRow("capital", "table of float", "{}", "") == rows[5]

@@ -11,9 +11,7 @@ import ml4t.backtest
 
 
 def run_python(code):
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.split()
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
 
 
 def packages_loaded_by(module):
@@ -77,10 +75,7 @@ def test_the_module_called_with_a_seed_is_an_engine():
 def test_the_kernel_alone_says_how_to_get_plugins_and_the_command():
     """``python -m ml4t.backtest`` without plugins points to the distributions."""
     environment = {"ML4T_BACKTEST_PLUGINS": "", "PATH": ""}
-    code = (
-        "import ml4t.backtest.plugins as p; p._installed = lambda: []\n"
-        "import ml4t.backtest.__main__ as m; m.main()"
-    )
+    code = "import ml4t.backtest.plugins as p; p._installed = lambda: []\nimport ml4t.backtest.__main__ as m; m.main()"
     shown = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
     ).stdout

@@ -15,7 +15,10 @@ BROKEN = {
     "raises": ("import nonesuch_library\n", "ModuleNotFoundError: No module named 'nonesuch_library'"),
     "exits": ("import sys\nsys.exit(3)\n", "tried to end the process: sys.exit(3)"),
     "kills": ("import os\nos._exit(7)\n", "ended its process, code 7"),
-    "sleeps": ("import time\ntime.sleep(60)\n", "had not been imported after 0.5 s; ml4t-backtest plugins doctor asks again"),
+    "sleeps": (
+        "import time\ntime.sleep(60)\n",
+        "had not been imported after 0.5 s; ml4t-backtest plugins doctor asks again",
+    ),
     "prints": (HEAD + "print('hello')\n", "prints when it is imported: 'hello\\n'"),
     "future": (
         HEAD.replace("api=1", "api=2"),
@@ -107,9 +110,7 @@ def test_only_and_the_environment_choose_by_name(site):
     """The choice of the run and that of the environment both hold."""
     for name in ("reporter-a", "reporter-b", "reporter-c"):
         site.install(name, component=name)
-    host = mine(
-        only=["reporter-a", "reporter-b"], environment={"ML4T_BACKTEST_PLUGINS": " reporter-b, reporter-c"}
-    )
+    host = mine(only=["reporter-a", "reporter-b"], environment={"ML4T_BACKTEST_PLUGINS": " reporter-b, reporter-c"})
 
     assert ["disabled", "loaded", "disabled"] == [plugin.status for plugin in host.plugins()]
 
@@ -118,9 +119,7 @@ def test_choosing_a_plugin_that_is_not_installed_is_an_error_with_the_nearest(si
     """A typo in ``only`` would otherwise load nothing, in silence."""
     site.install("reporter-html")
 
-    with pytest.raises(
-        PluginError, match='no plugin "reporter-htlm" is installed: did you mean "reporter-html"'
-    ):
+    with pytest.raises(PluginError, match='no plugin "reporter-htlm" is installed: did you mean "reporter-html"'):
         mine(only=["reporter-htlm"])
     with pytest.raises(PluginError, match="pip install ml4t-backtest-broker-ib"):
         mine(only=["broker-ib"])
@@ -165,8 +164,7 @@ def test_an_unknown_component_says_what_is_near_and_what_would_offer_it(site):
     for name, message in [
         (
             "htlm",
-            'no reporter is called "htlm": did you mean "html"; '
-            "or install it: pip install ml4t-backtest-reporter-htlm",
+            'no reporter is called "htlm": did you mean "html"; or install it: pip install ml4t-backtest-reporter-htlm',
         ),
         ("sick", "plugin reporter-sick of acme-reporter-sick 1.0: ModuleNotFoundError"),
     ]:
@@ -175,9 +173,7 @@ def test_an_unknown_component_says_what_is_near_and_what_would_offer_it(site):
     with pytest.raises(UnknownComponent, match="plugin reporter-html is installed but disabled"):
         mine(disable=["reporter-html"]).components.resolve("reporter", "html")
     site.uninstall("acme-reporter-html")
-    with pytest.raises(
-        UnknownComponent, match="acme-reporter-html offered it: pip install acme-reporter-html"
-    ):
+    with pytest.raises(UnknownComponent, match="acme-reporter-html offered it: pip install acme-reporter-html"):
         mine().components.resolve("reporter", "html")
 
 
@@ -201,9 +197,7 @@ def test_a_life_cycle_plugin_that_fails_in_the_run_is_listed_and_left_out(site, 
     monkeypatch.setenv("FAIL_NOW", "1")
 
     assert ["b"] == host.hook.ml4t_report_header(run=None)
-    assert ["plugin a of acme-a 1.0: tried to end the process: sys.exit(2)"] == [
-        str(each) for each in host.failures()
-    ]
+    assert ["plugin a of acme-a 1.0: tried to end the process: sys.exit(2)"] == [str(each) for each in host.failures()]
 
 
 class LocalPlugin:

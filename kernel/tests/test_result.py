@@ -207,9 +207,7 @@ def test_positions_are_valued_at_the_mark_of_the_session():
     journal = Journal(state)
     journal.sample_positions(2 * DAY, 2)
     state.instruments["mark"][0] = 50.0
-    assert [
-        (utc(2), dt.date(1970, 1, 3), "AAA", 10.0, 101.0, 1010.0, 100.5, 5.0)
-    ] == journal.positions().rows()
+    assert [(utc(2), dt.date(1970, 1, 3), "AAA", 10.0, 101.0, 1010.0, 100.5, 5.0)] == journal.positions().rows()
 
 
 def test_records_are_wide_and_null_where_nothing_was_recorded():
@@ -360,9 +358,7 @@ def test_result_shows_itself_in_one_line_and_escapes_its_page():
 def test_golden_output_that_agrees_is_true(tmp_path):
     """The golden lines are fills, then equity."""
     golden = tmp_path / "small.txt"
-    golden.write_text(
-        "fill 1970-01-03T00:00:00 AAA 10 100.5 1\nequity 1970-01-02 2000\nequity 1970-01-03 2004\n"
-    )
+    golden.write_text("fill 1970-01-03T00:00:00 AAA 10 100.5 1\nequity 1970-01-02 2000\nequity 1970-01-03 2004\n")
     assert result_of(small_run(), golden=golden).matches_golden_output()
 
 

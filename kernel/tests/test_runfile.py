@@ -21,9 +21,7 @@ def read(tmp_path):
 
 def test_a_run_file_keeps_what_was_typed(read, tmp_path):
     """Settings are what TOML says; a single table of a repeatable key becomes a list of one."""
-    run = read(
-        'schema = 1\nname = "a"\nstart = 2014-01-02\n[feed]\nuse = "parquet"\n[broker]\nuse = "simulation"\n'
-    )
+    run = read('schema = 1\nname = "a"\nstart = 2014-01-02\n[feed]\nuse = "parquet"\n[broker]\nuse = "simulation"\n')
 
     assert {
         "schema": 1,

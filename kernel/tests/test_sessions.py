@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from ml4t.backtest.core.sessions import (
-    DAY_NS,
     EPOCH_ORDINAL,
     NO_BREAK,
     SESSION_DTYPE,
@@ -58,9 +57,7 @@ def test_a_label_finds_its_row_and_a_holiday_none(new_york):
 
 def test_a_session_holds_its_open_and_not_its_close(new_york):
     """Half-open intervals, so that an instant belongs to one session only."""
-    times = instants(
-        "2024-07-03T13:30", "2024-07-03T17:00", "2024-07-03T16:59", "2024-07-01T12:00", "2024-07-06T12:00"
-    )
+    times = instants("2024-07-03T13:30", "2024-07-03T17:00", "2024-07-03T16:59", "2024-07-01T12:00", "2024-07-06T12:00")
     assert [1, -1, 1, -1, -1] == new_york.session_at(times).tolist()
 
 
@@ -116,9 +113,7 @@ def test_a_break_is_not_open():
     """Lunch is inside the session, but nothing trades."""
     lunch = (ns("2024-07-03T04:00"), ns("2024-07-03T05:00"))
     hong_kong = table([(day("2024-07-03"), ns("2024-07-03T01:30"), ns("2024-07-03T08:00"), *lunch)])
-    times = instants(
-        "2024-07-03T03:59", "2024-07-03T04:00", "2024-07-03T04:59", "2024-07-03T05:00", "2024-07-03T08:00"
-    )
+    times = instants("2024-07-03T03:59", "2024-07-03T04:00", "2024-07-03T04:59", "2024-07-03T05:00", "2024-07-03T08:00")
     assert [True, False, False, True, False] == hong_kong.is_open(times).tolist()
     assert [0, 0, 0, 0, -1] == hong_kong.session_at(times).tolist()
 

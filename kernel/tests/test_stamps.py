@@ -21,9 +21,7 @@ def ns(text: str) -> int:
 
 
 def resolve(kind="bar", dtype=AWARE, all_midnight=False, **others):
-    return resolve_stamps(
-        origin="prices.parquet", kind=kind, dtype=dtype, all_midnight=all_midnight, **others
-    )
+    return resolve_stamps(origin="prices.parquet", kind=kind, dtype=dtype, all_midnight=all_midnight, **others)
 
 
 def frame(*stamps, **columns) -> pl.DataFrame:
@@ -54,9 +52,7 @@ def new_york() -> SessionTable:
 
 @pytest.fixture
 def always() -> SessionTable:
-    return SessionTable(
-        AlwaysOpen().sessions(date(2024, 1, 1), date(2024, 12, 31)), timezone="UTC", name="24/7"
-    )
+    return SessionTable(AlwaysOpen().sessions(date(2024, 1, 1), date(2024, 12, 31)), timezone="UTC", name="24/7")
 
 
 def lists(derived):
@@ -101,9 +97,7 @@ def test_intraday_bars_without_bar_and_stamp_get_both_lines():
     """The run stops and prints the lines to add."""
     with pytest.raises(DataError) as caught:
         resolve()
-    assert "prices.parquet: it is not said when its rows are known; add to this bar source\n" in str(
-        caught.value
-    )
+    assert "prices.parquet: it is not said when its rows are known; add to this bar source\n" in str(caught.value)
     assert '\n    bar = "5m"' in str(caught.value)
     assert '\n    stamp = "open"' in str(caught.value)
     assert "timezone" not in str(caught.value)
@@ -210,9 +204,7 @@ def test_a_signal_label_is_known_at_the_close_plus_latency(new_york):
 @pytest.mark.parametrize("unit", ["ms", "us", "ns"])
 def test_midnights_label_the_date_that_they_show(new_york, zone, unit):
     """In their own zone, not in UTC: midnight in Tokyo is still the day before in London."""
-    stamps = pl.Series("timestamp", [datetime(2024, 7, 3)], dtype=pl.Datetime(unit)).dt.replace_time_zone(
-        zone
-    )
+    stamps = pl.Series("timestamp", [datetime(2024, 7, 3)], dtype=pl.Datetime(unit)).dt.replace_time_zone(zone)
     rule = resolve(dtype=stamps.dtype, all_midnight=True)
     assert [ns("2024-07-03T17:00")] == derive(rule, stamps.to_frame(), new_york)[2].tolist()
 
@@ -289,9 +281,7 @@ def test_a_local_time_that_happened_twice_or_never_is_refused_by_row(always, loc
 @pytest.mark.parametrize("stamps", [[date(2024, 7, 3), None], [date(2024, 7, 3), date(9999, 12, 31)]])
 def test_a_null_or_distant_label_is_refused_by_row(always, stamps):
     """Int64 nanoseconds end in 2262; nothing wraps around."""
-    with pytest.raises(
-        DataError, match=r"prices\.parquet row 1: timestamp is (None|9999-12-31); every row needs one"
-    ):
+    with pytest.raises(DataError, match=r"prices\.parquet row 1: timestamp is (None|9999-12-31); every row needs one"):
         derive(resolve(dtype=pl.Date()), frame(*stamps), always)
 
 

@@ -28,9 +28,7 @@ def spelling_violations(folder: Path) -> list[str]:
     if entry_points != {name: f"{package}.plugin"}:
         found.append(f"{name}: the entry points are {entry_points}")
     packages = (
-        {path.name for path in (folder / "src").iterdir() if path.is_dir()}
-        if (folder / "src").is_dir()
-        else set()
+        {path.name for path in (folder / "src").iterdir() if path.is_dir()} if (folder / "src").is_dir() else set()
     )
     packages = {path.name for path in folder.glob("src/*/") if not path.name.startswith((".", "__"))}
     if packages != {package}:

@@ -213,10 +213,7 @@ def test_an_installed_wheel_is_used_and_a_removed_one_is_missed(environment, lin
     said = listed(environment, run_folder, "reporter-lines")
     done = environment.run("-c", RUN, "run", "run.toml", "--quiet", "--out", "out", cwd=run_folder)
 
-    assert (
-        "reporter-lines (ml4t-backtest-reporter-lines 0.2.0), loaded: write the final equity on one line"
-        == said
-    )
+    assert "reporter-lines (ml4t-backtest-reporter-lines 0.2.0), loaded: write the final equity on one line" == said
     assert 0 == done.returncode, done.stderr
     assert "done 1010.00\n" == (run_folder / "lines.txt").read_text()
 
@@ -247,9 +244,7 @@ def test_broken_plugins_are_reported_and_do_not_touch_a_run_that_does_not_use_th
             "-c", RUN, "run", "run.toml", "--set", "reporter.0.use=console", "--out", "second", cwd=run_folder
         )
     finally:
-        environment.pip(
-            "uninstall", "-y", "ml4t-backtest-reporter-lines", "acme-other", *map("acme-{}".format, BROKEN)
-        )
+        environment.pip("uninstall", "-y", "ml4t-backtest-reporter-lines", "acme-other", *map("acme-{}".format, BROKEN))
 
     assert 0 == done.returncode, done.stderr
     assert "done 1010.00\n" == (run_folder / "lines.txt").read_text()

@@ -140,9 +140,7 @@ def duplicate_row(folder):
 
 
 def bad_price(folder):
-    frame = daily().with_columns(
-        pl.when(pl.int_range(pl.len()) == 7).then(-1.0).otherwise("low").alias("low")
-    )
+    frame = daily().with_columns(pl.when(pl.int_range(pl.len()) == 7).then(-1.0).otherwise("low").alias("low"))
     frame.write_parquet(folder / "prices.parquet")
 
 

@@ -252,3 +252,23 @@ def test_rows_before_1970_are_refused_with_the_remedy():
     strategy = Watch()
     Engine(prices=bars(first=date(1969, 12, 29)), strategy=strategy, start=date(1970, 1, 1)).run()
     assert 3 == len(strategy.seen)
+
+
+def test_a_price_known_late_does_not_replace_a_newer_one():
+    """The mark is the price that formed last of those known."""
+    hours = [datetime(2024, 3, 4, hour, tzinfo=UTC) for hour in (1, 2, 3)]
+    fast = pl.DataFrame({"symbol": "A", "timestamp": hours, "open": [1.0, 2.0, 3.0], "close": [1.0, 2.0, 3.0]})
+    late = pl.DataFrame({"symbol": "A", "timestamp": hours, "open": 7.0, "close": [70.0, 80.0, 90.0]})
+    late = late.with_columns(known_at=pl.Series([hours[2] + timedelta(minutes=m) for m in (30, 10, 40)]))
+    feeds = [{"use": "frame", "frame": frame, "bar": "1h", "stamp": "close"} for frame in (fast, late)]
+
+    class Marks(Watch):
+        def on_slice(self, market, context):
+            self.seen.append((context.price("A"), context.price_age("A") // 60_000_000_000))
+
+    strategy = Marks()
+    Engine(feed=feeds, strategy=strategy).run()
+    assert [(1.0, 0), (2.0, 0), (3.0, 0), (3.0, 10), (3.0, 30), (90.0, 40)] == strategy.seen
+    strategy = Marks()
+    Engine(feed=feeds[1:], strategy=strategy).run()
+    assert [(80.0, 70), (80.0, 90), (90.0, 40)] == strategy.seen

@@ -65,9 +65,7 @@ def test_sessions_are_those_of_the_published_tables(answers, name):
     expected = answers.filter(pl.col("calendar") == name.replace("/", "-")).sort("session")
     sessions = calendar(name).sessions(expected["session"][0], expected["session"][-1])
     got = pl.DataFrame({field: sessions[field] for field in SESSION_DTYPE.names})
-    expected = expected.select(
-        pl.col("session").to_physical().cast(pl.Int64).alias("label"), *SESSION_DTYPE.names[1:]
-    )
+    expected = expected.select(pl.col("session").to_physical().cast(pl.Int64).alias("label"), *SESSION_DTYPE.names[1:])
     assert expected["label"].to_list() == got["label"].to_list()
     different = expected.filter(pl.any_horizontal(expected[field] != got[field] for field in got.columns))
     labels = [date.fromordinal(label + EPOCH_ORDINAL) for label in different["label"]]
@@ -81,9 +79,7 @@ def test_sessions_make_a_table(name):
     sessions = calendar(name).sessions(date(1995, 1, 1), date(2030, 12, 31))
     table = SessionTable(sessions, timezone=calendar(name).timezone, name=name)
     breaks = table.data[table.data["break_start"] != NO_BREAK]
-    assert bool(
-        (breaks["open"] < breaks["break_start"]).all() and (breaks["break_end"] < breaks["close"]).all()
-    )
+    assert bool((breaks["open"] < breaks["break_start"]).all() and (breaks["break_end"] < breaks["close"]).all())
     assert bool((breaks["break_start"] < breaks["break_end"]).all())
 
 
@@ -100,9 +96,7 @@ def test_half_past_nine_in_new_york_is_13_30_or_14_30_utc():
 def test_opens_follow_the_weeks_in_which_america_and_europe_disagree():
     """In March 2024 New York changed its clocks three weeks before London."""
     hours = [
-        (row(name, day)["open"].hour)
-        for name in ("XNYS", "XLON")
-        for day in (date(2024, 3, 8), date(2024, 3, 12))
+        (row(name, day)["open"].hour) for name in ("XNYS", "XLON") for day in (date(2024, 3, 8), date(2024, 3, 12))
     ]
     assert [14, 13, 8, 8] == hours
     assert (13, 7) == (row("XNYS", date(2024, 4, 2))["open"].hour, row("XLON", date(2024, 4, 2))["open"].hour)
@@ -141,9 +135,7 @@ def test_both_ends_of_a_window_count():
 
 def test_an_unknown_calendar_is_refused_with_what_is_near():
     """One clear error, nothing cached."""
-    with pytest.raises(
-        DataError, match=r'pandas-market-calendars has no calendar "XNYSE"; did you mean .*XNYS'
-    ):
+    with pytest.raises(DataError, match=r'pandas-market-calendars has no calendar "XNYSE"; did you mean .*XNYS'):
         calendar("XNYSE").sessions(*WINDOW)
     with pytest.raises(DataError, match='write an exchange code such as "XNYS"'):
         calendar("//////").sessions(*WINDOW)
@@ -212,9 +204,7 @@ print(calendar.timezone, len(sessions), "pandas" in sys.modules)
 def test_a_warm_run_loads_no_pandas(cache):
     """Not even to ask for the zone."""
     runs = [
-        subprocess.run(
-            [sys.executable, "-c", WARM], capture_output=True, text=True, check=True, timeout=60
-        ).stdout
+        subprocess.run([sys.executable, "-c", WARM], capture_output=True, text=True, check=True, timeout=60).stdout
         for _ in range(2)
     ]
     assert ["America/New_York 131 True\n", "America/New_York 131 False\n"] == runs

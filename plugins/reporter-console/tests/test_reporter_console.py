@@ -97,9 +97,7 @@ def test_signal_rows_are_counted_by_fate():
     """Late, stale and unused rows are shown."""
     result = a_result()
     one, stamps = np.array([0, 0], np.int32), np.array([DAY, DAY])
-    result.journal.signal_rows(
-        "model", ("score",), one, stamps, stamps, np.zeros((1, 2)), late=np.array([True, False])
-    )
+    result.journal.signal_rows("model", ("score",), one, stamps, stamps, np.zeros((1, 2)), late=np.array([True, False]))
     assert "signal rows       1 late, 1 unused" in summary(result)
 
 
@@ -140,9 +138,7 @@ def test_bar_fits_the_terminal():
     assert 39 == len(bar(at(25 * DAY), 40))
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.8, "0.8 s"), (12.34, "12.3 s"), (187, "3:07"), (3723, "1:02:03")]
-)
+@pytest.mark.parametrize(("seconds", "text"), [(0.8, "0.8 s"), (12.34, "12.3 s"), (187, "3:07"), (3723, "1:02:03")])
 def test_durations_read_well(seconds, text):
     """Seconds, then minutes, then hours."""
     assert text == duration(seconds)

@@ -114,9 +114,7 @@ class Errors:
         elif dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
             return self.config(hint, value, where=key, owner=owner)
         elif origin in _MAPPINGS and isinstance(value, Mapping):
-            return {
-                name: self.fit(item, arguments[-1], f"{key}.{name}", owner) for name, item in value.items()
-            }
+            return {name: self.fit(item, arguments[-1], f"{key}.{name}", owner) for name, item in value.items()}
         elif origin in _SEQUENCES and isinstance(value, list | tuple):
             fixed = origin is tuple and arguments[-1] is not Ellipsis
             wanted = arguments if fixed else arguments[:1] * len(value)

@@ -72,9 +72,7 @@ def result_hash(state: RunState) -> str:
     times = [fills[name] for name in ("formed_at", "known_at", "submitted_at")]
     figures = ("quantity", "price", "commission", "slippage")
     texts = [symbols[fills["symbol"]], _texts(REASONS)[fills["reason"]]]
-    digest.update(
-        _block("fills/1", len(fills), [*times, *texts, *(_numbers(fills[name]) for name in figures)])
-    )
+    digest.update(_block("fills/1", len(fills), [*times, *texts, *(_numbers(fills[name]) for name in figures)]))
     texts = [symbols[ledger["symbol"]], _texts(tables.LEDGER_KINDS)[ledger["kind"]]]
     cash = [_numbers(ledger["amount"]), _numbers(ledger["balance"])]
     digest.update(_block("ledger/1", len(ledger), [ledger["timestamp"], *texts, *cash]))
@@ -89,9 +87,7 @@ def _decisions(events: NDArray[np.void], n_orders: int) -> NDArray[np.int64]:
     status, ids = np.ascontiguousarray(events["status"]), events["order_id"]
     verdicts = np.flatnonzero((status == tables.ACCEPTED) | (status == tables.REFUSED))
     first = np.zeros(n_orders, np.int64)
-    first[ids[verdicts[::-1]]] = verdicts[
-        ::-1
-    ]  # of several written to one place the last, here the earliest, stays
+    first[ids[verdicts[::-1]]] = verdicts[::-1]  # of several written to one place the last, here the earliest, stays
     cancelled = np.flatnonzero(status == tables.CANCELLED)
     cancelled = cancelled[np.isin(events["reason"][cancelled], _BY_STRATEGY)]
     chosen = np.zeros(len(events), np.bool_)

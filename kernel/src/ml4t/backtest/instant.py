@@ -320,9 +320,8 @@ class Instants:
         self.portfolio.sample(now, session)
         equity = float(self.state.equity.rows()["equity"][-1])
         if not np.isfinite(equity):
-            raise RunError(
-                f"equity is {equity} at the close of session {np.datetime64(session, 'D')}: look for absurd prices or sizes"
-            )
+            day = np.datetime64(session, "D")
+            raise RunError(f"equity is {equity} at the close of session {day}: look for absurd prices or sizes")
         self.journal.sample_positions(now, session)
 
     def _log_signals(self, chunk: Chunk, place: int) -> None:

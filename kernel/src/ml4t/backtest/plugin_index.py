@@ -77,9 +77,7 @@ class PluginIndex:
 
     def offered_before(self, kind: str, name: str) -> list[str]:
         """Return distributions that have offered a component, whether or not still installed."""
-        offering = (
-            key for key, answer in self._answers.items() if name in answer.get("components", {}).get(kind, ())
-        )
+        offering = (key for key, answer in self._answers.items() if name in answer.get("components", {}).get(kind, ()))
         return sorted({key.partition(" ")[0] for key in offering})
 
     def _save(self) -> None:
@@ -95,11 +93,7 @@ def _digest(entry: EntryPoint) -> str:
     top, *below = entry.module.split(".")
     try:
         spec: Any = find_spec(top)
-        file = (
-            Path(spec.submodule_search_locations[0], *below).with_suffix(".py")
-            if below
-            else Path(spec.origin)
-        )
+        file = Path(spec.submodule_search_locations[0], *below).with_suffix(".py") if below else Path(spec.origin)
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except (AttributeError, ImportError, LookupError, OSError, TypeError, ValueError):
         return ""

@@ -170,9 +170,7 @@ class Result:
         golden = self.golden if path is None else Path(path)
         if golden is None or not golden.is_file():
             where = "no scenario was run" if golden is None else f"{golden} does not exist"
-            raise DataError(
-                f"there is no expected output to compare with: {where}; pass path= of an existing file"
-            )
+            raise DataError(f"there is no expected output to compare with: {where}; pass path= of an existing file")
         expected = golden.read_text(encoding="utf-8").splitlines()
         actual = self.golden_lines()
         difference = list(difflib.unified_diff(expected, actual, str(golden), "this run", n=1, lineterm=""))
@@ -192,7 +190,7 @@ class Result:
         return f"<table><caption>{html.escape(self.name)}</caption>{cells}</table>"
 
 
-def _plain(value: object, key: str = "") -> Any:  # noqa: ANN401 - whatever JSON can hold
+def _plain(value: object, key: str = "") -> Any:
     """Return what JSON can hold; values of keys that sound secret are starred out."""
     if re.search("key|token|password|secret", key, re.IGNORECASE):
         return "***"

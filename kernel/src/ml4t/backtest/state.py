@@ -97,9 +97,7 @@ FILL: Final = _row(
 )
 POSITION: Final = _row("quantity:f8 average_price:f8 realised:f8 commission:f8")
 # long_realised: the part of realised that closed long positions
-ACCOUNT: Final = _row(
-    "cash:f8 realised:f8 commission:f8 slippage:f8 start_cash:f8 long_realised:f8 short_realised:f8"
-)
+ACCOUNT: Final = _row("cash:f8 realised:f8 commission:f8 slippage:f8 start_cash:f8 long_realised:f8 short_realised:f8")
 # kind: an index into LEDGER_KINDS
 # amount: signed change of cash
 # balance: cash afterwards

@@ -31,14 +31,10 @@ def add_commands(subcommands: argparse._SubParsersAction[argparse.ArgumentParser
     run.add_argument("--only", metavar="NAME", action="append", help="use no plugins but these")
     run.set_defaults(function=run_file)
     demo = subcommands.add_parser("demo", help="run a momentum strategy on real prices of twenty shares")
-    demo.add_argument(
-        "--copy", metavar="DIR", type=Path, help="write the demo's files there instead of running"
-    )
+    demo.add_argument("--copy", metavar="DIR", type=Path, help="write the demo's files there instead of running")
     demo.set_defaults(function=run_demo)
     for parser in (run, demo):
-        parser.add_argument(
-            "--out", metavar="DIR", type=Path, help="run folder (default: a new one under runs/)"
-        )
+        parser.add_argument("--out", metavar="DIR", type=Path, help="run folder (default: a new one under runs/)")
         parser.add_argument(
             "--set",
             metavar="KEY=VALUE",
@@ -63,9 +59,7 @@ def run_demo(arguments: argparse.Namespace) -> int:
     if arguments.copy is not None:
         return _copy_demo(arguments.copy)
     if not arguments.quiet:
-        print(
-            "demo: cross-sectional momentum on adjusted closes of twenty US shares; fills at the next close"
-        )
+        print("demo: cross-sectional momentum on adjusted closes of twenty US shares; fills at the next close")
         print("      the shares were chosen with hindsight: the figures show the engine, not a strategy\n")
     with resources.as_file(folder) as path:
         return _run(path / "demo.toml", arguments, disable=(), only=None)
@@ -86,9 +80,7 @@ def free_folder(parent: Path, name: str) -> Path:
     return folder
 
 
-def _run(
-    path: Path, arguments: argparse.Namespace, *, disable: Sequence[str], only: Sequence[str] | None
-) -> int:
+def _run(path: Path, arguments: argparse.Namespace, *, disable: Sequence[str], only: Sequence[str] | None) -> int:
     _configure_logging(quiet=arguments.quiet)
     from ml4t.backtest.engine import Engine
     from ml4t.backtest.runfile import read_run_file

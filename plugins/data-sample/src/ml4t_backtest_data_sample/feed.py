@@ -54,9 +54,7 @@ class SampleDataFeed(DataFeed):
         """Bars with a close only, adjusted for splits and dividends, known at the end of their session."""
         origin = prices_path().name
         rule = resolve_stamps(origin=origin, kind="bar", dtype=pl.Date(), all_midnight=True, bar="1d")
-        return SourceSpec(
-            name=self._name, kind="bar", fields=("close",), rule=rule, prices="total", origin=origin
-        )
+        return SourceSpec(name=self._name, kind="bar", fields=("close",), rule=rule, prices="total", origin=origin)
 
     def open(self, window: Window) -> None:
         """Read the rows of the window.

@@ -114,9 +114,7 @@ class Event:
         values = [_rows(column) for column in columns]
         lengths = [len(rows) for rows in values if not isinstance(rows, repeat)]
         if len(frozenset(lengths)) != 1:
-            message = (
-                f"{cls.__name__}.bulk was given columns of lengths {lengths}; give one or more of one length"
-            )
+            message = f"{cls.__name__}.bulk was given columns of lengths {lengths}; give one or more of one length"
             raise ValueError(message)
         return list(map(cls, *values))
 

@@ -19,9 +19,7 @@ DAY_NS = 86_400_000_000_000
 # What break_start and break_end hold where a session has no break.
 NO_BREAK = int(np.iinfo(np.int64).min)
 # label: days since 1970-01-01 of the date that names the session; the others: UTC ns.
-SESSION_DTYPE = np.dtype(
-    [("label", "i8"), ("open", "i8"), ("close", "i8"), ("break_start", "i8"), ("break_end", "i8")]
-)
+SESSION_DTYPE = np.dtype([("label", "i8"), ("open", "i8"), ("close", "i8"), ("break_start", "i8"), ("break_end", "i8")])
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Ordinal of 1970-01-01: a label is a date's ordinal less this.
 EPOCH_ORDINAL = _EPOCH.toordinal()
@@ -58,9 +56,7 @@ class SessionTable:
         wrong[1:] |= (self.label[1:] <= self.label[:-1]) | (self.open[1:] < self.close[:-1])
         if wrong.any():
             day = date.fromordinal(EPOCH_ORDINAL + int(self.label[wrong.argmax()]))
-            raise DataError(
-                f"calendar {name}: session {day} overlaps or is out of order; correct the calendar"
-            )
+            raise DataError(f"calendar {name}: session {day} overlaps or is out of order; correct the calendar")
 
     def __len__(self) -> int:
         return len(self.label)

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 __all__ = ["Strategy"]
 
 
-class Strategy(ABC):  # noqa: B024 - no single callback is mandatory; assembly refuses a class with none
+class Strategy(ABC):
     """Trading logic; override what is needed, at least one of the callbacks that see data.
 
-    Order of calls: ``on_start`` once before any data is visible; per session ``before_trading_start``
-    (before any of its data) and ``after_trading_end`` (after its real close); per instant ``on_fill``,
-    ``on_order``, ``on_symbols``, ``on_signal``, then ``on_slice`` once or ``on_event`` per row; ``on_end`` exactly once,
-    also after an error. Requests made in a callback are carried out when it returns.
+    Order of calls: ``on_start`` once before any data is visible; per session ``before_trading_start`` (before any
+    of its data) and ``after_trading_end`` (after its real close); per instant ``on_fill``, ``on_order``,
+    ``on_symbols``, ``on_signal``, then ``on_event`` per row and ``on_slice`` once; ``on_end`` exactly once, also
+    after an error. Requests made in a callback are carried out when it returns.
 
     Attributes:
         listens_to: Event classes, user-defined ones above all, that ``on_event`` gets from the bus besides
