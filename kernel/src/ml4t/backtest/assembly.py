@@ -241,7 +241,7 @@ class _Assembly:
         self.names.append(name)
         return Setup(name=name, seed=self.settings.get("seed") or 0, base_dir=self.run.base_dir)
 
-    def _strategy(self) -> tuple[Strategy, Setup]:
+    def _strategy(self) -> tuple[Any, Setup]:
         value = self.settings.get("strategy")
         if value is None:
             self.errors.add("strategy", 'is missing: name one, as in [strategy] use = "signal"')

@@ -78,7 +78,7 @@ class Outbox:
         earlier = self._rows[: self.count]
         placed = np.flatnonzero((earlier["action"] == ORDER) & (earlier["order_id"] == order_id))
         if len(placed):
-            remainder *= earlier["kind"][placed[0]] < 2
+            remainder = remainder if int(earlier["kind"][placed[0]]) < 2 else 0.0
             earlier = earlier[placed[0] :]
         ended = (earlier["action"] == CANCEL) & (earlier["order_id"] == order_id)
         ended |= is_target & (earlier["action"] == CANCEL_TARGETS) & (earlier["symbol"] == symbol)

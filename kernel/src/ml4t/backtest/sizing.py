@@ -79,7 +79,7 @@ class Sizer:
             self._fold()
         instruments = self._state.instruments[rows]
         wanted = quantity = self._wanted(kind.removeprefix("target_"), instruments, amounts)
-        replaces = False
+        replaces, from_targets = False, quantity
         if is_target:
             counted = self._state.positions["quantity"][rows]
             if replaces := bool(self._state.working or self._outbox.count):

@@ -35,6 +35,7 @@ class TimeSource(Protocol):
 
     def now(self) -> int:
         """Return the current instant, UTC ns."""
+        ...
 
     def wait_until(self, instant: int) -> None:
         """Return once ``now()`` has reached ``instant`` (or earlier, to poll again)."""
