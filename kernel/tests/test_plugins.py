@@ -125,6 +125,15 @@ def test_choosing_a_plugin_that_is_not_installed_is_an_error_with_the_nearest(si
         mine(only=["broker-ib"])
 
 
+def test_a_misspelt_plugin_to_be_disabled_is_an_error_and_an_absent_one_is_none(site):
+    """A typo in ``disable`` would leave the plugin on, in silence; what is not installed is off as it is."""
+    site.install("reporter-html")
+
+    with pytest.raises(PluginError, match='^no plugin "reporter-htlm" is installed: did you mean "reporter-html"$'):
+        mine(disable=["reporter-htlm", "reporter-console"])
+    assert ["loaded"] == [plugin.status for plugin in mine(disable=["reporter-console"]).plugins()]
+
+
 def test_a_component_offered_twice_is_an_error_only_where_it_is_used(site):
     """The error names both distributions and how to choose; other components work."""
     site.install("reporter-one", component="html")
@@ -156,16 +165,14 @@ def test_a_plugin_name_that_is_taken_fails_and_the_first_keeps_it(site):
 
 
 def test_an_unknown_component_says_what_is_near_and_what_would_offer_it(site):
-    """First the nearest installed name; then a failed, disabled, former or first-party owner."""
+    """A failed, disabled, former or first-party owner; else the nearest name, and only else what pip might know."""
     site.install("reporter-html")
     site.install("reporter-sick", source=BROKEN["raises"][0])
     host = mine()
 
     for name, message in [
-        (
-            "htlm",
-            'no reporter is called "htlm": did you mean "html"; or install it: pip install ml4t-backtest-reporter-htlm',
-        ),
+        ("htlm", 'no reporter is called "htlm": did you mean "html"$'),
+        ("pdf", "installed are html; or install it: pip install ml4t-backtest-reporter-pdf$"),
         ("sick", "plugin reporter-sick of acme-reporter-sick 1.0: ModuleNotFoundError"),
     ]:
         with pytest.raises(UnknownComponent, match=message):

@@ -125,20 +125,17 @@ class ComponentRegistry:
         if len(offers) > 1:
             raise PluginError(_conflict(offers))
         if not offers:
-            raise UnknownComponent(self._unknown(kind, use))
+            remedy = self._explain(kind, use) or _remedy(kind, use, self.names(kind))
+            raise UnknownComponent(f'no {kind} is called "{use}": {remedy}')
         return offers[0]
 
-    def _unknown(self, kind: str, name: str) -> str:
-        known = self.names(kind)
-        near = nearest(name, known) or f"installed are {', '.join(known) or 'none'}"
-        return f'no {kind} is called "{name}": {near}; {self._explain(kind, name) or _remedy(kind, name)}'
 
-
-def _remedy(kind: str, name: str) -> str:
+def _remedy(kind: str, name: str, installed: list[str]) -> str:
     for distribution, (offered_kind, names) in _FIRST_PARTY.items():
         if kind == offered_kind and name in names.split():
             return f"it comes with ml4t-backtest-{distribution}: pip install ml4t-backtest-{distribution}"
-    return f"or install it: pip install ml4t-backtest-{kind}-{name}"
+    others = f"installed are {', '.join(installed) or 'none'}; or install it: pip install ml4t-backtest-{kind}-{name}"
+    return nearest(name, installed) or others
 
 
 def _conflict(offers: Iterable[ComponentRef]) -> str:

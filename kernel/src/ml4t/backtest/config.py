@@ -168,9 +168,9 @@ def describe_config(cls: type) -> list[ConfigRow]:
     return rows
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``did you mean "x"`` for the known name most like ``name``, or an empty string."""
-    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
+    """Return ``did you mean "x"`` for the known name most like ``name`` (0 to 1), or an empty string."""
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=likeness)
     return f'did you mean "{close[0]}"' if close else ""
 
 

@@ -84,7 +84,8 @@ class PluginHost:
         installed: The installed plugins; default: what the metadata of distributions declare.
 
     Raises:
-        PluginError: ``only``, or the environment, names a plugin that is not installed.
+        PluginError: ``only``, or the environment, names a plugin that is not installed, or ``disable`` one
+            that is spelt almost like an installed one.
     """
 
     def __init__(
@@ -107,6 +108,8 @@ class PluginHost:
         installed = _installed() if installed is None else installed
         names = {plugin.entry.name for plugin in installed}
         wanted = names - {*disable}
+        # Plugins of one kind begin alike, and one that is not here may be disabled: only a slip is refused.
+        _check_installed([name for name in disable if nearest(name, names, 0.8)], names)
         for choice in (only, _listed(environment)):
             if choice is not None:
                 _check_installed(choice, names)
