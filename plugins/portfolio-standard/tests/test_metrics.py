@@ -74,9 +74,10 @@ def test_metrics_of_a_run(make_books):
     books.portfolio.sample(2, 5)
     found = books.portfolio.metrics()
 
-    assert (3.0, 2.0, 0.5, 1.0, 0.5) == tuple(
+    assert (3, 2, 0.5, 1.0, 0.5) == tuple(
         found[n] for n in ("n_fills", "n_trades", "win_rate", "commission", "slippage")
     )
+    assert (int, int) == (type(found["n_fills"]), type(found["n_trades"]))
     assert 1004.0 == found["final_equity"]
     assert 0.004 == pytest.approx(found["total_return"])
     assert (100 + 60 + 45) / ((1009 + 1004) / 2) / (2 / 252) == pytest.approx(found["turnover"])
@@ -87,6 +88,6 @@ def test_metrics_of_an_idle_run(make_books):
     """Nothing happened: counts are 0, ratios NaN, equity the cash."""
     found = make_books(cash=1000.0).portfolio.metrics()
 
-    assert (0.0, 0.0, 1000.0, 0.0) == tuple(found[n] for n in ("n_fills", "n_trades", "final_equity", "total_return"))
+    assert (0, 0, 1000.0, 0.0) == tuple(found[n] for n in ("n_fills", "n_trades", "final_equity", "total_return"))
     assert math.isnan(found["win_rate"])
     assert math.isnan(found["turnover"])

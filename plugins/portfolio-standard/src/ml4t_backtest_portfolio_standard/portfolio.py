@@ -112,7 +112,7 @@ class PortfolioAccounting(Portfolio):
         return trips.trips_frame(self._state, self._pair())
 
     def metrics(self) -> Mapping[str, float]:
-        """Return the figures of the run; NaN where one is not defined.
+        """Return the figures of the run, counts as integers; NaN where one is not defined.
 
         ``total_return`` is last equity over starting cash - 1; ``turnover`` the value traded (both sides)
         over mean equity per year; ``win_rate`` the share of closed round trips that earned more than their
@@ -146,8 +146,8 @@ class PortfolioAccounting(Portfolio):
             "max_drawdown": metrics.max_drawdown(equity),
             "calmar": metrics.calmar(equity, periods),
             "turnover": traded / mean / years if mean > 0.0 and years > 0.0 else float("nan"),
-            "n_fills": float(len(fills)),
-            "n_trades": float(len(closed)),
+            "n_fills": len(fills),
+            "n_trades": len(closed),
             "win_rate": float(np.mean(net > 0.0)) if len(net) else float("nan"),
             "final_equity": float(equity[-1]),
             "commission": float(np.sum(state.accounts["commission"])),
