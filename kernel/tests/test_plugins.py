@@ -129,7 +129,7 @@ def test_a_misspelt_plugin_to_be_disabled_is_an_error_and_an_absent_one_is_none(
     """A typo in ``disable`` would leave the plugin on, in silence; what is not installed is off as it is."""
     site.install("reporter-html")
 
-    with pytest.raises(PluginError, match='^no plugin "reporter-htlm" is installed: did you mean "reporter-html"$'):
+    with pytest.raises(PluginError, match=r'^no plugin "reporter-htlm" is installed: did you mean "reporter-html"$'):
         mine(disable=["reporter-htlm", "reporter-console"])
     assert ["loaded"] == [plugin.status for plugin in mine(disable=["reporter-console"]).plugins()]
 
