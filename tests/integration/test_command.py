@@ -37,6 +37,7 @@ import os
 import time
 
 from ml4t.backtest import Strategy
+from ml4t.backtest.errors import DataError
 
 
 class Trading(Strategy):
@@ -52,6 +53,16 @@ class Trading(Strategy):
         if self.pause:
             open("running", "w").close()
             time.sleep(self.pause)
+
+
+class Sulking(Trading):
+    def on_end(self, context):
+        raise KeyError("and would not say goodbye")
+
+
+class Misled(Trading):
+    def on_slice(self, market, context):
+        raise DataError("the weights do not add up")
 """
 
 
@@ -171,7 +182,7 @@ BAD_INPUT = {
     "a wrong type": (change_run_file('name = "small"', "name = 5"), ["run.toml", "name", "5", "str"]),
     "an unknown component": (
         change_run_file('use = "parquet"', 'use = "parket"'),
-        ['"parket"', "parquet", "pip install"],
+        ['"parket"', 'did you mean "parquet"'],
     ),
     "a strategy that is not there": (change_run_file("trading:Trading", "trading:Gone"), ["Gone", "trading"]),
     "no TOML": (change_run_file("schema = 1", "schema = = 1"), ["run.toml", "line 2"]),
@@ -214,6 +225,30 @@ def test_strategy_that_raises_ends_the_run_with_what_was_recorded(folder, capsys
     assert "failed" == manifest["status"]
     assert "the strategy lost its way" in manifest["error"]
     assert 1 == pl.read_parquet(folder / "runs" / "small" / "fills.parquet").height
+
+
+def test_error_of_a_run_is_told_once_whole_and_on_standard_error(folder, capsys):
+    """The summary says that the run failed; why is told where errors belong, also what on_end added."""
+    arguments = ["--set", "strategy.fail_at=10", "--set", "strategy.use=trading:Sulking"]
+    assert FAILED == main(["run", "run.toml", *arguments])
+    out, err = capsys.readouterr()
+    assert "the run failed; the figures are those up to there" in out
+    assert "lost its way" not in out
+    assert [
+        "error: ValueError: the strategy lost its way",
+        'error: raised in on_slice of strategy "trading:Sulking" at 2024-01-11T00:00:00+00:00',
+        "error: KeyError: 'and would not say goodbye'",
+        'error: raised in on_end of strategy "trading:Sulking" at 2024-01-11T00:00:00+00:00',
+    ] == err.splitlines()
+
+
+def test_bad_input_that_shows_up_in_a_run_says_whose_it_was(folder, capsys):
+    """The exit code is that of bad input, and the place is named as for every other error."""
+    assert INPUT == main(["run", "run.toml", "--set", "strategy.use=trading:Misled"])
+    out, err = capsys.readouterr()
+    assert "the run failed" in out
+    assert "error: the weights do not add up" == err.splitlines()[0]
+    assert 'error: raised in on_slice of strategy "trading:Misled" at 2024' in err
 
 
 def test_interrupt_finishes_the_instant_and_keeps_what_was_recorded(folder):

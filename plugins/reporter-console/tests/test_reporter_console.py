@@ -82,10 +82,16 @@ def test_figure_that_is_not_defined_says_so():
     assert "Sharpe ratio      not defined" in summary(a_result({"sharpe": float("nan")}))
 
 
-def test_summary_of_a_failed_run_begins_with_why():
-    """The figures of a failed run are not passed off as those of a whole one."""
+def test_summary_of_a_failed_run_begins_with_that():
+    """The figures of a failed run are not passed off as those of a whole one; its error was raised as well."""
     lines = summary(a_result(status="failed", error="ValueError: no\nraised in on_slice"))
-    assert ["the run failed; the figures are those up to there", "  ValueError: no"] == lines[:2]
+    assert ["the run failed; the figures are those up to there", "final equity      1,080.00 USD"] == lines[:2]
+
+
+def test_summary_of_an_interrupted_run_begins_with_why():
+    """Nothing is raised when a run is stopped."""
+    lines = summary(a_result(status="interrupted", error="stopped by the user"))
+    assert ["the run was interrupted; the figures are those up to there", "  stopped by the user"] == lines[:2]
 
 
 def test_summary_names_the_run_folder(tmp_path):

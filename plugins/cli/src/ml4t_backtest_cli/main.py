@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse: usage errors and --help
         return stop.code if isinstance(stop.code, int) else INPUT
     except InputError as error:
-        return _report(error, error.problems, INPUT, show_traceback)
+        return _report(error, [*error.problems, *getattr(error, "__notes__", ())], INPUT, show_traceback)
     except (KeyboardInterrupt, RunInterrupted):
         print("interrupted", file=sys.stderr)
         return INTERRUPTED

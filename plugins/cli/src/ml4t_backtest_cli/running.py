@@ -89,8 +89,20 @@ def _run(path: Path, arguments: argparse.Namespace, *, disable: Sequence[str], o
     reporters = _reporters(settings.get("reporter"), disable=disable, only=only, quiet=arguments.quiet)
     engine = Engine.from_file(path, [*arguments.overrides, *reporters], disable=disable, only=only)
     out = arguments.out or free_folder(Path("runs"), str(settings.get("name") or path.stem))
-    result = _profiled(engine.run, out) if arguments.profile else engine.run(out)
+    try:
+        result = _profiled(engine.run, out) if arguments.profile else engine.run(out)
+    except Exception as error:
+        _note_further_errors(error, engine.result)
+        raise
     return _finish(result, out, quiet=arguments.quiet)
+
+
+def _note_further_errors(error: Exception, result: Result | None) -> None:
+    """Note on what ended a run what the result tells beside it, such as an error of ``on_end``."""
+    told = "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())]).splitlines()
+    for line in result.error.splitlines() if result else ():
+        if line not in told:
+            error.add_note(line)
 
 
 def _finish(result: Result, out: Path, *, quiet: bool) -> int:
@@ -98,6 +110,8 @@ def _finish(result: Result, out: Path, *, quiet: bool) -> int:
         print(out)
     if result.status == "interrupted":
         print(f"interrupted; what was recorded is in {out}", file=sys.stderr)
+    elif result.status == "failed":  # on_end raised after an interruption
+        print(*(f"error: {line}" for line in result.error.splitlines()), sep="\n", file=sys.stderr)
     return _EXIT_CODES[result.status]
 
 

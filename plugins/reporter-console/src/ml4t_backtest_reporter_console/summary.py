@@ -30,6 +30,7 @@ def summary(result: Result, out: Path | None = None) -> list[str]:
     lines = []
     if result.status != "done":
         lines.append(f"{_ENDINGS.get(result.status, result.status)}; the figures are those up to there")
+    if result.status == "interrupted":  # the error of a failed run was raised, and is told by who caught it
         lines += [f"  {text}" for text in printable(result.error).splitlines()]
     lines += [f"{label:<18}{text}" for label, text in _figures(result)]
     lines += [f"{'flag':<18}{printable(flag)}" for flag in result.flags]
