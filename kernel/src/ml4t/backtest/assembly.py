@@ -58,8 +58,8 @@ class Instrument:
 
     def __post_init__(self) -> None:
         """Refuse sizes that no order could have."""
-        if not (self.lot > 0 and self.multiplier > 0 and self.quantity_step >= 0):
-            raise ValueError("lot and multiplier must be above 0, quantity_step at least 0")
+        if not (0 < self.lot < np.inf and 0 < self.multiplier < np.inf and 0 <= self.quantity_step < np.inf):
+            raise ValueError("lot and multiplier must be above 0, quantity_step at least 0, all finite")
 
 
 @dataclass(kw_only=True)

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from ml4t.backtest.assembly import Parts
-from ml4t.backtest.errors import RunInterrupted
+from ml4t.backtest.errors import RunError, RunInterrupted
 from ml4t.backtest.handles import to_datetime
 from ml4t.backtest.instant import Instants
 from ml4t.backtest.interfaces import Progress
@@ -68,6 +68,8 @@ class Running:
     def steps(self, *, fast: bool, resume: Path | str | None = None) -> Generator[int, None, None]:
         """Yield after each instant (``fast``: after each stretch of idle ones); then set ``result``."""
         began, instants = time.perf_counter(), self.instants
+        if instants.state.now or self.result:
+            raise RunError("this run is under way: finish or close its steps before another begins")
         status, problem = "done", ""
         try:
             if resume is None:

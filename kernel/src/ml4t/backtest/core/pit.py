@@ -46,12 +46,10 @@ class Released:
     """
 
     def __init__(self, spec: SourceSpec, state: RunState) -> None:
-        self.spec = spec
-        self.count = 0
+        self.spec, self._state = spec, state
+        self.count = self.rows_released = 0
         self.pending: list[MarketEvent] = []
         self.pending_full = False
-        self.rows_released = 0
-        self._state = state
         self.depth = 1
         self._starts: list[int] = []
         self._full_run = 0
@@ -187,9 +185,13 @@ class Released:
         if self.spec.kind in ("bar", "quote", "trade"):
             price = self._price(start, stop)
             known = np.isfinite(price)
+            if late := bool((times[0] < times[1]).any()):  # a price that formed later may be known already
+                order = np.argsort(times[0], kind="stable")
+                ids, price, times = ids[order], price[order], times[:, order]
+                known = np.isfinite(price) & (times[0] >= self._state.instruments["mark_time"][ids])
             if not known.all():
                 ids, price, times = ids[known], price[known], times[:, known]
-            elif self._full_run and stop - start == self._width:
+            elif not late and self._full_run and stop - start == self._width:
                 ids = slice(stop - start)  # every symbol in order: several times faster
             self._state.instruments["mark"][ids] = price
             self._state.instruments["mark_time"][ids] = times[0]
@@ -260,9 +262,7 @@ class Released:
         """Return a field of the newest instant's rows, float64, in the order of ``symbol_ids``."""
         if self.pending:
             self._sync()
-        return _read_only(
-            self._values[self._row(field), self._starts[-1] if self._starts else 0 : self.count]
-        )
+        return _read_only(self._values[self._row(field), self._starts[-1] if self._starts else 0 : self.count])
 
     def times(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return (event_time, known_at) of the newest instant's rows."""
@@ -277,7 +277,7 @@ class Released:
         Raises:
             LookAheadError: When more was asked for than ``subscribe`` declared.
         """
-        if bars > self.depth:
+        if not 0 <= bars <= self.depth:
             raise LookAheadError(
                 f"history of {bars} bars of {self.spec.name!r} was asked for, {self.depth} declared: "
                 f"call context.subscribe({self.spec.name!r}, history={bars}) in on_start"
@@ -292,9 +292,9 @@ class Released:
         out = np.full((bars, width), np.nan)
         if have:
             lengths = np.diff([*self._starts[-have:], self.count])
-            out[np.repeat(np.arange(bars - have, bars), lengths), self._symbol[start : self.count]] = (
-                self._values[row, start : self.count]
-            )
+            out[np.repeat(np.arange(bars - have, bars), lengths), self._symbol[start : self.count]] = self._values[
+                row, start : self.count
+            ]
         return _read_only(out)
 
     def window(self, fields: Sequence[str], since: int, until: int) -> pl.DataFrame:
