@@ -13,6 +13,7 @@ from ml4t.backtest.errors import DataError
 from ml4t.backtest.interfaces import Setup, Window
 from ml4t_backtest_feed_frame import plugin
 from ml4t_backtest_feed_frame.feed import FrameDataFeed, FrameFeedConfig
+from ml4t_backtest_feed_frame.long import long_frame
 
 DAYS = [date(2024, 1, 2), date(2024, 1, 3)]
 LONG = pl.DataFrame(
@@ -115,6 +116,15 @@ def test_wide_frames_of_different_days_are_joined():
     """What one field lacks is unknown there."""
     found = rows(opened({"open": wide("open"), "close": wide("close")[1:]})).sort("timestamp", "symbol")
     assert [None, None, 11.5, 21.5] == found["close"].to_list()
+
+
+def test_a_symbol_may_have_the_name_of_a_field():
+    """There are companies whose ticker is OPEN."""
+    days = [date(2024, 3, 1), date(2024, 3, 4)]
+    wide = pl.DataFrame({"day": days, "open": [1.0, 2.0], "close": [3.0, 4.0], "symbol": [5.0, 6.0]})
+    rows = long_frame({"open": wide, "close": wide}, "prices")
+    assert ["open", "close", "symbol"] * 2 == rows["symbol"].to_list()
+    assert [1.0, 3.0, 5.0, 2.0, 4.0, 6.0] == rows["close"].to_list() == rows["open"].to_list()
 
 
 def test_symbols_that_pandas_holds_as_numbers_become_text():

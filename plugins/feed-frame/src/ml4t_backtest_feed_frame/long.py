@@ -70,9 +70,10 @@ def unpivoted(wide: pl.DataFrame, field: str, origin: str) -> pl.DataFrame:
     if len(stamps) != 1:
         fault = f"a wide frame has one column (or index) of stamps, this one has {', '.join(stamps) or 'none'}"
         raise DataError(f"{origin}: {fault}; its columns are {', '.join(wide.columns)}")
-    part = wide.unpivot(index=stamps, variable_name="symbol", value_name=field)
-    name = stamps[0] if stamps[0].lower() in _STAMPS else "timestamp"
-    part = part.rename({stamps[0]: name}).with_columns(pl.col(field).cast(pl.Float64))
+    free = "#".join(["", *wide.columns])  # longer than all: polars takes no name that a column has
+    part = wide.unpivot(index=stamps, variable_name=free, value_name=f"{free}#")
+    part.columns = [stamps[0] if stamps[0].lower() in _STAMPS else "timestamp", "symbol", field]
+    part = part.with_columns(pl.col(field).cast(pl.Float64))
     return part.with_columns(pl.selectors.datetime().dt.cast_time_unit("ns"))
 
 
