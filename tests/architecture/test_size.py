@@ -6,7 +6,7 @@ import tokenize
 from pathlib import Path
 
 # The aim is 2,500; docs/adr/0003-kernel-size.md says what stands in the way. It may only be lowered.
-KERNEL_CODE_LINES = 4900
+KERNEL_CODE_LINES = 4870
 FILE_LINES = 400
 
 SILENT_TOKENS = {

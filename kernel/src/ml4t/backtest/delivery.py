@@ -21,7 +21,8 @@ from ml4t.backtest.core.event import (
     SignalEvent,
     TradeEvent,
 )
-from ml4t.backtest.core.pit import Market, Released
+from ml4t.backtest.core.market import Market
+from ml4t.backtest.core.pit import Released
 from ml4t.backtest.core.queue import Rows
 from ml4t.backtest.handles import Order, SignalBatch
 from ml4t.backtest.interfaces.strategy import Strategy

@@ -21,18 +21,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 __all__ = [
-    "BacktestError",
-    "DataError",
-    "InputError",
-    "LookAheadError",
-    "OrderError",
-    "PluginError",
-    "RunError",
-    "RunFileError",
-    "RunInterrupted",
-    "SnapshotError",
-    "UnknownComponent",
-]
+    "BacktestError", "DataError", "InputError", "LookAheadError", "OrderError", "PluginError", "RunError",
+    "RunFileError", "RunInterrupted", "SnapshotError", "UnknownComponent",
+]  # fmt: skip
 
 
 class BacktestError(Exception):

@@ -31,7 +31,8 @@ from ml4t.backtest.context import Context
 from ml4t.backtest.core.bus import EventBus
 from ml4t.backtest.core.clock import Chunk, Clock, SourceRows
 from ml4t.backtest.core.event import MarketEvent
-from ml4t.backtest.core.pit import Market, Released
+from ml4t.backtest.core.market import Market
+from ml4t.backtest.core.pit import Released
 from ml4t.backtest.core.queue import Rows
 from ml4t.backtest.core.schedule import Schedule
 from ml4t.backtest.delivery import EVENTS, Delivery

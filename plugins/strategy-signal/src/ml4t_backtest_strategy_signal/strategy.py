@@ -14,7 +14,7 @@ from ml4t_backtest_strategy_signal.weights import rank_weights
 
 if TYPE_CHECKING:
     from ml4t.backtest.context import Context
-    from ml4t.backtest.core.pit import Market
+    from ml4t.backtest.core.market import Market
     from ml4t.backtest.handles import SignalBatch
 
 __all__ = ["SignalStrategy", "SignalStrategyConfig", "WeightStrategy", "WeightStrategyConfig"]

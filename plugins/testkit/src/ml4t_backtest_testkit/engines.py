@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from ml4t.backtest.context import Context
-    from ml4t.backtest.core.pit import Market
+    from ml4t.backtest.core.market import Market
 
 __all__ = ["RandomTrader", "plain_engine"]
 

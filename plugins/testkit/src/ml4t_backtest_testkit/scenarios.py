@@ -15,7 +15,7 @@ from ml4t.backtest.interfaces import Strategy
 if TYPE_CHECKING:
     from ml4t.backtest.context import Context
     from ml4t.backtest.core.event import Event
-    from ml4t.backtest.core.pit import Market
+    from ml4t.backtest.core.market import Market
 
 __all__ = ["CountEvents", "FollowScore", "events", "market_orders_test"]
 

@@ -30,19 +30,9 @@ from itertools import repeat
 from typing import Any, ClassVar, Literal, Self
 
 __all__ = [
-    "BarEvent",
-    "CorporateActionEvent",
-    "Event",
-    "EventType",
-    "FillEvent",
-    "MarketEvent",
-    "OrderEvent",
-    "QuoteEvent",
-    "SessionEvent",
-    "SignalEvent",
-    "TimerEvent",
-    "TradeEvent",
-]
+    "BarEvent", "CorporateActionEvent", "Event", "EventType", "FillEvent", "MarketEvent", "OrderEvent",
+    "QuoteEvent", "SessionEvent", "SignalEvent", "TimerEvent", "TradeEvent",
+]  # fmt: skip
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

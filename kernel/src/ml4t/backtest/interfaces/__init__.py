@@ -18,24 +18,7 @@ from ml4t.backtest.interfaces.setup import Setup
 from ml4t.backtest.interfaces.strategy import Strategy
 
 __all__ = [
-    "Batch",
-    "Broker",
-    "Calendar",
-    "CommissionModel",
-    "DataFeed",
-    "ExecutionModel",
-    "ExecutionModels",
-    "FillModel",
-    "MarketImpactModel",
-    "Portfolio",
-    "Progress",
-    "Reporter",
-    "RiskManager",
-    "Setup",
-    "SignalSource",
-    "SlippageModel",
-    "Source",
-    "SourceSpec",
-    "Strategy",
-    "Window",
-]
+    "Batch", "Broker", "Calendar", "CommissionModel", "DataFeed", "ExecutionModel", "ExecutionModels", "FillModel",
+    "MarketImpactModel", "Portfolio", "Progress", "Reporter", "RiskManager", "Setup", "SignalSource",
+    "SlippageModel", "Source", "SourceSpec", "Strategy", "Window",
+]  # fmt: skip

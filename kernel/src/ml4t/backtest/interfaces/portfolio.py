@@ -50,4 +50,4 @@ class Portfolio(ABC):
 
     @abstractmethod
     def metrics(self) -> Mapping[str, float]:
-        """Figures of the run from its EQUITY, FILL and trade rows; names in full, returns as fractions, counts as int."""
+        """Figures of the run from its EQUITY, FILL and trade rows; full names, returns as fractions, counts as int."""

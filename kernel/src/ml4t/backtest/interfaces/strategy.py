@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     from ml4t.backtest.context import Context
     from ml4t.backtest.core.event import Event, FillEvent
-    from ml4t.backtest.core.pit import Market
+    from ml4t.backtest.core.market import Market
     from ml4t.backtest.handles import Order, SignalBatch
 
 __all__ = ["Strategy"]
