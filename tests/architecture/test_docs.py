@@ -73,3 +73,10 @@ def test_links_between_pages_lead_somewhere(repository):
         if "://" not in link and not (page.parent / link).exists()
     ]
     assert [] == broken
+
+
+def test_every_page_is_linked_from_the_first_one(repository):
+    """Nobody has to guess what there is."""
+    docs = repository / "docs"
+    linked = {(docs / link).resolve() for link in LINK.findall((docs / "README.md").read_text(encoding="utf-8"))}
+    assert [] == sorted(page.name for page in {*docs.rglob("*.md")} - {docs / "README.md", *linked})
