@@ -121,6 +121,20 @@ def refuse_cancel(request: Record, reason: int, now: int, counters: Integers, ev
 
 
 @compiled
+def cancel_working(
+    i: int, reason: int, now: int, counters: Integers, orders: Table, events: Table, books: Table
+) -> None:
+    """Cancel a working order, which stands somewhere in the chain of its symbol."""
+    book = books[orders[i]["symbol"]]
+    previous = -1
+    at = book["first"]
+    while at != i:
+        previous = at
+        at = orders[at]["next"]
+    end_order(book, orders, previous, i, reason, now, counters, events)
+
+
+@compiled
 def cancel_order(request: Record, now: int, counters: Integers, orders: Table, events: Table, books: Table) -> None:
     """Cancel one order by id, or record why not."""
     i = request["order_id"]
@@ -133,13 +147,7 @@ def cancel_order(request: Record, now: int, counters: Integers, orders: Table, e
     if orders[i]["status"] != ACCEPTED and orders[i]["status"] != PARTIAL:
         refuse_cancel(request, R_DONE, now, counters, events)
         return
-    book = books[orders[i]["symbol"]]
-    previous = -1
-    at = book["first"]
-    while at != i:
-        previous = at
-        at = orders[at]["next"]
-    end_order(book, orders, previous, i, R_CANCELLED, now, counters, events)
+    cancel_working(i, R_CANCELLED, now, counters, orders, events, books)
 
 
 @compiled
@@ -180,10 +188,4 @@ def finish_orders(now: int, counters: Integers, orders: Table, events: Table, bo
     """Cancel every working order, in the order of ids."""
     for i in range(counters[ORDERS]):
         if orders[i]["status"] == ACCEPTED or orders[i]["status"] == PARTIAL:
-            book = books[orders[i]["symbol"]]
-            previous = -1
-            at = book["first"]
-            while at != i:
-                previous = at
-                at = orders[at]["next"]
-            end_order(book, orders, previous, i, R_END, now, counters, events)
+            cancel_working(i, R_END, now, counters, orders, events, books)
