@@ -19,7 +19,8 @@ def test_model_takes_the_price_of_its_name(cls, mode, price):
     market["open"], market["close"] = 10.0, 11.0
 
     assert isinstance(model, FillModel)
-    assert mode == model.mode == model.describe()
+    assert mode == model.mode
+    assert f"at the {mode.replace('-', ' ')}" == model.describe()
     assert price == model.function(np.zeros(1, ORDER), 0, market, model.params(), model.initial_state())
 
 

@@ -64,8 +64,8 @@ class _BarPrice:
         return np.zeros(0)
 
     def describe(self) -> str:
-        """Return the mode."""
-        return self.mode
+        """Return the mode in words."""
+        return f"at the {self.mode.replace('-', ' ')}"
 
 
 class NextOpen(_BarPrice):
