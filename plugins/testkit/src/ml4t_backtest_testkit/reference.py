@@ -31,18 +31,33 @@ def plain(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Rows:
-    def __init__(self, rows: pl.DataFrame, batch_rows: int) -> None:
-        self.rows, self.batch_rows = rows, batch_rows
+    """What both sources do with the rows that they were given."""
 
-    def check(self) -> None:
-        if "symbol" not in self.rows.columns:
-            raise DataError(f"<rows>: no column symbol; there are {', '.join(self.rows.columns)}")
+    _spec: SourceSpec
+
+    def __init__(self, rows: pl.DataFrame, batch_rows: int) -> None:
+        self._rows, self._batch_rows = rows, batch_rows
+
+    @property
+    def spec(self) -> SourceSpec:
+        """The description of the rows."""
+        return self._spec
+
+    def open(self, window: Window) -> None:
+        """Check that the column of symbols is there.
+
+        Raises:
+            DataError: It is not.
+        """
+        if "symbol" not in self._rows.columns:
+            raise DataError(f"<rows>: no column symbol; there are {', '.join(self._rows.columns)}")
 
     def batches(self) -> Iterator[pl.DataFrame]:
-        yield from self.rows.iter_slices(self.batch_rows or max(1, self.rows.height))
+        """Yield the rows."""
+        yield from self._rows.iter_slices(self._batch_rows or max(1, self._rows.height))
 
 
-class RowsFeed(DataFeed):
+class RowsFeed(_Rows, DataFeed):
     """Bars of a polars frame that is sorted by timestamp; values are not checked.
 
     Args:
@@ -63,7 +78,7 @@ class RowsFeed(DataFeed):
         batch_rows: int = 0,
         drives: bool = True,
     ) -> None:
-        self._rows = _Rows(rows, batch_rows)
+        super().__init__(rows, batch_rows)
         label = rows["timestamp"].dtype == pl.Date
         rule = resolve_stamps(
             origin=f"<{name}>",
@@ -76,25 +91,8 @@ class RowsFeed(DataFeed):
         fields = tuple(field for field in _BAR if field in rows.columns)
         self._spec = SourceSpec(name=name, kind="bar", fields=fields, rule=rule, prices="raw", drives=drives)
 
-    @property
-    def spec(self) -> SourceSpec:
-        """The description of the rows."""
-        return self._spec
 
-    def open(self, window: Window) -> None:
-        """Check that the column of symbols is there.
-
-        Raises:
-            DataError: It is not.
-        """
-        self._rows.check()
-
-    def batches(self) -> Iterator[pl.DataFrame]:
-        """Yield the rows."""
-        yield from self._rows.batches()
-
-
-class RowsSignal(SignalSource):
+class RowsSignal(_Rows, SignalSource):
     """Predictions of a polars frame that is sorted by timestamp; values are not checked.
 
     Args:
@@ -104,27 +102,10 @@ class RowsSignal(SignalSource):
     """
 
     def __init__(self, rows: pl.DataFrame, *, name: str = "signals", batch_rows: int = 0) -> None:
-        self._rows = _Rows(rows, batch_rows)
+        super().__init__(rows, batch_rows)
         rule = resolve_stamps(origin=f"<{name}>", kind="signal", dtype=rows["timestamp"].dtype, all_midnight=True)
         fields = tuple(field for field in rows.columns if field not in ("symbol", "timestamp"))
         self._spec = SourceSpec(name=name, kind="signal", fields=fields, rule=rule, drives=False)
-
-    @property
-    def spec(self) -> SourceSpec:
-        """The description of the rows."""
-        return self._spec
-
-    def open(self, window: Window) -> None:
-        """Check that the column of symbols is there.
-
-        Raises:
-            DataError: It is not.
-        """
-        self._rows.check()
-
-    def batches(self) -> Iterator[pl.DataFrame]:
-        """Yield the rows."""
-        yield from self._rows.batches()
 
 
 class _Model:
