@@ -59,3 +59,15 @@ def test_a_schedule_at_the_close_begins_with_the_first_session_of_the_data():
     strategy = Closes()
     Engine(feed=feed(10.0), strategy=strategy).run()
     assert [(day, 1) for day in range(2, 10)] == strategy.days
+
+
+def test_the_manifest_names_the_kernel_and_what_took_part():
+    """A result can be traced to the versions that made it."""
+
+    class Idle(Strategy):
+        def on_slice(self, market, context):
+            """Do nothing."""
+
+    used = Engine(feed=feed(10.0), strategy=Idle()).run().manifest["distributions"]
+    wanted = {"kernel", "feed-frame", "broker-simulation", "fill-standard", "portfolio-standard"}
+    assert {f"ml4t-backtest-{name}" for name in wanted} == set(used)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,7 @@ class _Assembly:
         self.run, self.host, self.settings = run, host, run.settings
         self.errors = Errors(run.path)
         self.owners: list[tuple[object, ComponentRef]] = []
-        self.used: dict[str, str] = {}
+        self.used = {"ml4t-backtest-kernel": version("ml4t-backtest-kernel")}
         self.names: list[str] = []
 
     def parts(self) -> Parts:
