@@ -191,7 +191,7 @@ class Arrangement:
         self._problems.append(f"{fault}; add to this source\n    {line}{also}")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class OpenRows:
     """Checked rows of one source; see ``SourceSpec`` for ``kind``, ``fields`` and ``rule``.
 
@@ -263,15 +263,11 @@ def open_rows(
             gate.check(part)
         return gate
 
-    frame = None
-    notes = [*found.notes]
     with _readable(origin):
-        streamed = config.batch_rows > 0 and not config.sort
-        gate = gate_of(plan.collect_batches(chunk_size=config.batch_rows) if streamed else ())
-        if not (streamed and gate.in_time_order):
-            notes += [f"{origin}: rows are not in time order, so that they were read at once"] * streamed
-            frame = plan.collect()
-            gate = gate_of([frame])
+        gate, frame = _pass_through(plan, gate_of, config)
+    notes = [*found.notes]
+    if frame is not None and _streams(config):
+        notes.append(f"{origin}: rows are not in time order, so that they were read at once")
     if not gate.rows:
         reason = " for these symbols between start and end" if conditions else ""
         raise DataError(f"{origin}: no rows{reason}; correct the input or what is asked of it")
@@ -289,15 +285,22 @@ def open_rows(
         notes += [f"{origin}: no rows of {name}" for name in config.symbols if name not in there]
     if found.kind == "bar" and feed.prices is None:
         notes.append(f'{origin}: prices are taken as raw; say so with `prices = "raw"`, or "split" or "total"')
-    return OpenRows(
-        kind=found.kind,
-        fields=tuple(found.fields),
-        rule=settled,
-        notes=(*notes, *gate.notes()),
-        plan=plan,
-        frame=frame,
-        batch_rows=config.batch_rows,
-    )
+    every_note = (*notes, *gate.notes())
+    return OpenRows(found.kind, tuple(found.fields), settled, every_note, plan, frame, config.batch_rows)
+
+
+def _streams(config: SourceConfig) -> bool:
+    return config.batch_rows > 0 and not config.sort
+
+
+def _pass_through(
+    plan: pl.LazyFrame, gate_of: Callable[[Iterable[pl.DataFrame]], RowGate], config: SourceConfig
+) -> tuple[RowGate, pl.DataFrame | None]:
+    """Check all rows piece by piece, or at once where they cannot be read so; then they are returned too."""
+    if _streams(config) and (gate := gate_of(plan.collect_batches(chunk_size=config.batch_rows))).in_time_order:
+        return gate, None
+    frame = plan.collect()
+    return gate_of([frame]), frame
 
 
 def _settle(
