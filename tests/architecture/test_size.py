@@ -5,8 +5,11 @@ import io
 import tokenize
 from pathlib import Path
 
-# The aim is 2,500; docs/adr/0003-kernel-size.md says what stands in the way. It may only be lowered.
-KERNEL_CODE_LINES = 4870
+import pytest
+
+KERNEL_CODE_LINES = 2500
+# What was reached, see docs/adr/0003-kernel-size.md; it may only be lowered.
+KERNEL_CODE_LINES_SO_FAR = 4864
 FILE_LINES = 400
 
 SILENT_TOKENS = {
@@ -40,11 +43,22 @@ def oversized(paths: list[Path], limit: int = FILE_LINES) -> list[str]:
     return [f"{path}: {length} lines" for path, length in lengths.items() if length > limit]
 
 
-def test_the_kernel_stays_small(repository):
-    """A kernel that grows takes work from plugins."""
+def kernel_lines(repository: Path) -> dict[str, int]:
+    """Count the code lines of each file of the kernel."""
     sources = sorted((repository / "kernel" / "src").rglob("*.py"))
-    counts = {str(path.relative_to(repository)): code_lines(path.read_text()) for path in sources}
-    assert KERNEL_CODE_LINES >= sum(counts.values()), counts
+    return {str(path.relative_to(repository)): code_lines(path.read_text()) for path in sources}
+
+
+@pytest.mark.xfail(strict=True, reason="docs/adr/0003-kernel-size.md: nearly twice as large, and what may leave it")
+def test_the_kernel_is_small(repository):
+    """A kernel that can be read in one sitting."""
+    assert KERNEL_CODE_LINES >= sum(kernel_lines(repository).values())
+
+
+def test_the_kernel_does_not_grow(repository):
+    """A kernel that grows takes work from plugins."""
+    counts = kernel_lines(repository)
+    assert KERNEL_CODE_LINES_SO_FAR >= sum(counts.values()), counts
 
 
 def test_no_source_file_is_too_long(repository):
