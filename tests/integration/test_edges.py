@@ -1,6 +1,6 @@
 """What happens at the edges of a run: its first instant, and figures that are none."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import polars as pl
 import pytest
@@ -71,3 +71,25 @@ def test_the_manifest_names_the_kernel_and_what_took_part():
     used = Engine(feed=feed(10.0), strategy=Idle()).run().manifest["distributions"]
     wanted = {"kernel", "feed-frame", "broker-simulation", "fill-standard", "portfolio-standard"}
     assert {f"ml4t-backtest-{name}" for name in wanted} == set(used)
+
+
+def test_a_start_between_bars_is_the_same_in_stretches_and_step_by_step():
+    """A bar known at the very start is warm-up, however the run is driven."""
+
+    class Heard(Strategy):
+        def __init__(self):
+            self.minutes = []
+
+        def on_event(self, event, context):
+            self.minutes.append(context.now.minute)
+
+    stamps = pl.datetime_range(datetime(2024, 1, 2, 10), datetime(2024, 1, 2, 10, 9), "1m", time_zone="UTC", eager=True)
+    prices = dict.fromkeys(("open", "high", "low", "close", "volume"), [10.0] * 10)
+    frame = pl.DataFrame({"timestamp": stamps, "symbol": ["A"] * 10, **prices})
+    start = datetime(2024, 1, 2, 10, 5, tzinfo=UTC)
+    settings = {"prices": frame, "bar": "1m", "stamp": "open", "price_basis": "raw", "start": start, "warmup": "1h"}
+    whole, stepped = Heard(), Heard()
+    Engine(strategy=whole, **settings).run()
+    list(Engine(strategy=stepped, **settings).steps())
+    assert [6, 7, 8, 9, 10] == stepped.minutes
+    assert stepped.minutes == whole.minutes

@@ -259,7 +259,7 @@ class Instants:
             or not spec.drives
             or spec.kind not in EVENTS
             or (calls["on_event"] and spec.fields != EVENTS[spec.kind][1])
-            or chunk.instants[place] < self.start
+            or chunk.instants[place] <= self.quiet_until
             or self.bus.has_subscribers(EVENTS[spec.kind][0])
             or self.bus.has_publishers
         ):
