@@ -9,7 +9,7 @@ import pytest
 
 KERNEL_CODE_LINES = 2500
 # What was reached, see docs/adr/0003-kernel-size.md; it may only be lowered.
-KERNEL_CODE_LINES_SO_FAR = 4864
+KERNEL_CODE_LINES_SO_FAR = 4860
 FILE_LINES = 400
 
 SILENT_TOKENS = {

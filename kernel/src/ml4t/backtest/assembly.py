@@ -15,7 +15,7 @@ import numpy as np
 from ml4t.backtest.components import ComponentRef
 from ml4t.backtest.config import Errors, nearest
 from ml4t.backtest.core.compiled_cache import prepare_cache
-from ml4t.backtest.core.sessions import DAY_NS, AlwaysOpen, SessionTable
+from ml4t.backtest.core.sessions import DAY_NS, AlwaysOpen, SessionTable, to_ns
 from ml4t.backtest.core.stamps import parse_duration
 from ml4t.backtest.errors import BacktestError, InputError, RunFileError
 from ml4t.backtest.interfaces import (
@@ -351,7 +351,7 @@ def _instant(value: date | datetime, sessions: SessionTable, *, last: bool) -> i
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise RunFileError(f"{value.isoformat()} has no time zone: write a date, or add an offset")
-        return int(value.timestamp()) * 1_000_000_000 + value.microsecond * 1000
+        return to_ns(value)
     days = value.toordinal() - date(1970, 1, 1).toordinal()
     if last:
         row = int(np.searchsorted(sessions.label, days, side="right")) - 1

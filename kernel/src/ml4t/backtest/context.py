@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ml4t.backtest.core.pit import Released
 from ml4t.backtest.core.schedule import Schedule
+from ml4t.backtest.core.sessions import to_ns
 from ml4t.backtest.errors import LookAheadError, RunError
-from ml4t.backtest.handles import EPOCH, Portfolio, Position, Session, to_datetime
+from ml4t.backtest.handles import Portfolio, Position, Session, to_datetime
 from ml4t.backtest.interfaces.portfolio import Portfolio as Accounting
 from ml4t.backtest.journal import Journal
 from ml4t.backtest.ordering import Ordering
@@ -222,4 +223,4 @@ class Context(Ordering):
 def _to_ns(moment: datetime) -> int:
     if moment.tzinfo is None:
         raise LookAheadError(f"{moment.isoformat()} has no time zone: give a zone-aware datetime")
-    return (moment - EPOCH) // timedelta(microseconds=1) * 1000
+    return to_ns(moment)

@@ -35,8 +35,6 @@ ADDRESS: Final = 22  # two addresses a function
 SETUP_SIZE: Final = 32
 
 NEXT_OPEN: Final = 0
-NEXT_CLOSE: Final = 1
-SAME_CLOSE: Final = 2
 
 ORDERS: Final = RunState.ORDERS
 ORDER_EVENTS: Final = RunState.ORDER_EVENTS

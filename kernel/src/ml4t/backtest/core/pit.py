@@ -42,12 +42,11 @@ class Released:
         depth: Instants that may be asked for.
         pending: Events already delivered whose rows are still to be copied (see ``release_events``).
         pending_full: Whether each of their instants holds exactly the symbols 0, 1, 2 … in order.
-        rows_released: Rows released since the run began.
     """
 
     def __init__(self, spec: SourceSpec, state: RunState) -> None:
         self.spec, self._state = spec, state
-        self.count = self.rows_released = 0
+        self.count = 0
         self.pending: list[MarketEvent] = []
         self.pending_full = False
         self.depth = 1
@@ -118,7 +117,6 @@ class Released:
             self._full_run = self._full_run + len(starts) - 1 if same else len(starts) - 1 if width else 0
             self._width = width
             self._starts += [place + shift for place in starts[:-1]]
-            self.rows_released += starts[-1] - start
         self._close_slice(starts[-1] + shift, end, self.pending_full)
 
     def _close_slice(self, first: int, end: int, full: bool) -> None:
@@ -128,7 +126,6 @@ class Released:
             self._full_run, self._width = int(full), end - first
         self._starts.append(first)
         self.count = end
-        self.rows_released += end - first
         if self._dense:
             self._dense = {}
 

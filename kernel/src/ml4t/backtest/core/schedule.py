@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml4t.backtest.core.sessions import SessionTable
+from ml4t.backtest.core.sessions import SessionTable, to_ns
 from ml4t.backtest.core.stamps import parse_duration
 from ml4t.backtest.errors import RunError
 
@@ -74,7 +74,4 @@ class Schedule:
         days = [
             midnight + timedelta(days=int(label), hours=int(hour), minutes=int(minute)) for label in table.label[rows]
         ]
-        epoch = midnight.replace(tzinfo=UTC)
-        return np.array(
-            [(day.replace(tzinfo=zone) - epoch) // timedelta(microseconds=1) * 1000 for day in days], np.int64
-        )
+        return np.array([to_ns(day.replace(tzinfo=zone)) for day in days], np.int64)

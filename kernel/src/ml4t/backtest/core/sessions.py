@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ml4t.backtest.errors import DataError
 
-__all__ = ["DAY_NS", "EPOCH_ORDINAL", "NO_BREAK", "SESSION_DTYPE", "AlwaysOpen", "SessionTable"]
+__all__ = ["DAY_NS", "EPOCH_ORDINAL", "NO_BREAK", "SESSION_DTYPE", "AlwaysOpen", "SessionTable", "to_ns"]
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 
@@ -120,5 +120,9 @@ class AlwaysOpen:
 
 def _local_midnight(day: int, zone: ZoneInfo) -> int:
     # Where clocks skip midnight, fold=0 takes the offset before the switch: the very instant of it.
-    local = datetime.fromordinal(EPOCH_ORDINAL + day).replace(tzinfo=zone)
-    return (local - _EPOCH) // timedelta(microseconds=1) * 1000
+    return to_ns(datetime.fromordinal(EPOCH_ORDINAL + day).replace(tzinfo=zone))
+
+
+def to_ns(moment: datetime) -> int:
+    """Return a zone-aware datetime as UTC ns."""
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,9 +18,6 @@ __all__ = [
     "MarketImpactModel",
     "SlippageModel",
 ]
-
-# (orders, i, market, params, state) -> float64; see ml4t.backtest.state
-ModelFunction: TypeAlias = "Callable[..., float]"
 
 
 @runtime_checkable
