@@ -6,6 +6,7 @@ Every table is a NumPy structured array with one writer:
     INSTRUMENT   symbol                clock, PIT enforcer, corporate actions
     BOOK         symbol                broker
     ORDER        order (row = id)      broker
+    TERMS        order with more to it broker (ORDER.terms names the row)
     ORDER_EVENT  transition            broker
     FILL         fill                  broker
     POSITION     symbol                portfolio
@@ -18,7 +19,8 @@ Times are int64 UTC nanoseconds, prices are in the instrument's currency, quanti
 Tables may gain fields; read them by name. Components contribute functions of these fixed shapes, plain
 Python or compiled by ``numba.njit`` without a signature:
 
-    fill_price(orders, i, market, params, state) -> float64   reference price, NaN for "not now"
+    fill_price(orders, i, market, params, state) -> float64   reference price, NaN for "not now"; market.price
+                                                              holds the one that the broker found
     slippage(orders, i, market, params, state) -> float64     signed amount added to the reference price
     commission(orders, i, market, params, state) -> float64   cash cost of this fill, >= 0 is a cost
     impact(orders, i, market, params, state) -> float64       signed amount added to the reference price
@@ -37,16 +39,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "ACCEPTED", "ACCOUNT", "BOOK", "CANCELLED", "EQUITY", "EXPIRED", "FILL", "FILLED", "INSTRUMENT",
-    "LEDGER", "LEDGER_KINDS", "MARKET", "ORDER", "ORDER_EVENT", "ORDER_KINDS", "PARTIAL", "PENDING",
-    "POSITION", "REASONS", "REFUSED", "REQUEST", "STATUSES", "SUBMITTED", "TIMES_IN_FORCE", "RunState",
-    "Symbols", "Table",
+    "ACCEPTED", "ACCOUNT", "ACTIONS", "BOOK", "CANCELLED", "EQUITY", "EXPIRED", "FILL", "FILLED", "HELD",
+    "INSTRUMENT", "LEDGER", "LEDGER_KINDS", "MARKET", "ORDER", "ORDER_EVENT", "ORDER_KINDS", "PARTIAL",
+    "PENDING", "POSITION", "REASONS", "REFUSED", "REQUEST", "STATUSES", "SUBMITTED", "TERMS",
+    "TIMES_IN_FORCE", "RunState", "Symbols", "Table",
 ]  # fmt: skip
 
-PENDING, SUBMITTED, ACCEPTED, PARTIAL, FILLED, CANCELLED, EXPIRED, REFUSED = range(8)
-STATUSES: Final = ("pending", "submitted", "accepted", "partial", "filled", "cancelled", "expired", "refused")
+PENDING, SUBMITTED, ACCEPTED, PARTIAL, FILLED, CANCELLED, EXPIRED, REFUSED, HELD = range(9)
+STATUSES: Final = (
+    "pending", "submitted", "accepted", "partial", "filled", "cancelled", "expired", "refused", "held",
+)  # fmt: skip
 
-ORDER_KINDS: Final = ("market", "limit", "stop", "stop-limit", "trailing-stop")
+ORDER_KINDS: Final = ("market", "limit", "stop", "stop-limit", "trailing-stop", "trailing-stop-limit")
+ACTIONS: Final = ("order", "cancel", "cancel-targets", "amend")
 TIMES_IN_FORCE: Final = ("GTC", "DAY", "GTD", "IOC", "FOK", "OPG", "CLS")
 LEDGER_KINDS: Final = ("deposit", "fill", "commission")
 
@@ -56,6 +61,17 @@ REASONS: Final[tuple[str, ...]] = (
     "order-kind-not-supported", "time-in-force-not-supported", "no-mark", "refused-by-risk", "next-open",
     "next-close", "same-close", "unknown-order", "already-done", "fill-price-not-finite", "unknown-symbol",
     "unknown-account",
+    # fills
+    "next-vwap", "limit", "limit-better", "stop", "stop-gap", "at-open", "at-close", "quote", "trade",
+    # transitions that end nothing
+    "waits-for-parent", "parent-filled", "triggered", "amended", "changed-by-risk", "cancel-requested",
+    # ends
+    "one-cancels-other", "parent-ended", "remainder-of-ioc", "not-whole", "nothing-to-reduce", "day-over",
+    "date-reached", "open-missed", "close-missed",
+    # refusals
+    "price-missing", "price-not-finite", "price-not-positive", "price-off-tick", "trail-not-positive",
+    "quantity-off-lot", "quantity-too-large", "expiry-passed", "client-id-used", "group-not-one-symbol",
+    "amend-not-possible",
 )  # fmt: skip
 
 
@@ -68,31 +84,58 @@ def _row(fields: str) -> np.dtype[np.void]:
 # lot: order sizes are truncated to this
 # mark: last known price, NaN before the first
 # mark_time: event_time of the mark
-INSTRUMENT: Final = _row("quantity_step:f8 lot:f8 multiplier:f8 mark:f8 mark_time:i8")
+# tick: limit and stop prices are multiples of this, 0 for any
+# lot_stated: the settings name the lot, so quantities off it are refused
+# negative: prices at or below zero are legal
+INSTRUMENT: Final = _row("quantity_step:f8 lot:f8 multiplier:f8 mark:f8 mark_time:i8 tick:f8 lot_stated:i1 negative:i1")
 # open_quantity: signed remainder of working market and limit orders
 # target_quantity: the part of it that order_target* asked for
 # first: oldest working order of the symbol, -1 for none
 # last: newest
-BOOK: Final = _row("open_quantity:f8 target_quantity:f8 first:i8 last:i8")
+# seen_at: event_time of the newest row of the symbol that the broker met
+BOOK: Final = _row("open_quantity:f8 target_quantity:f8 first:i8 last:i8 seen_at:i8")
 # known_at: newest known_at the strategy had
 # sequence: place in the run's one order of transitions
-# next: next working order of the symbol, -1 for none
+# next: next working or held order of the symbol, -1 for none
+# submitted_at: for a held order the instant at which its parent filled
+# cancelled_at: instant from which prices no longer fill it, 0 for none
+# client_id: an index into RunState.client_ids, 0 for none
+# commission: of all its fills
+# terms: its row in TERMS, -1 for none
 ORDER: Final = _row(
     "id:i8 symbol:i4 account:i2 kind:i1 time_in_force:i1 status:i1 is_target:i1 reason:i2 tag:i4 "
     "basket:i8 quantity:f8 filled:f8 limit_price:f8 stop_price:f8 submitted_at:i8 known_at:i8 "
-    "sequence:i8 next:i8"
+    "sequence:i8 next:i8 cancelled_at:i8 commission:f8 terms:i8 client_id:i4 reduce_only:i1"
 )
-# action: 0 order, 1 cancel, 2 cancel the symbol's target orders
-# reason: not 0: a risk manager refused it
-# order_id: its own id, or the id to cancel
+# trail_amount, trail_percent: distance of a trailing stop, 0 for none
+# limit_offset: signed distance of the limit from the stop of a trailing stop-limit
+# extreme: best price since a trailing stop was accepted, NaN before the first
+# triggered_at: when the price that triggered its stop formed, 0 before
+# expires_at: prices that form after this do not fill it, 0 for none
+# group: one-cancels-other group, -1 for none
+# parent: id of the order whose fills release it, -1 for none
+# amended_at: from when the amended terms hold while a bar is under way, 0 for none
+# next_quantity, next_limit_price, next_stop_price: these terms
+TERMS: Final = _row(
+    "order_id:i8 trail_amount:f8 trail_percent:f8 limit_offset:f8 extreme:f8 triggered_at:i8 expires_at:i8 "
+    "group:i8 parent:i8 amended_at:i8 next_quantity:f8 next_limit_price:f8 next_stop_price:f8"
+)
+# action: an index into ACTIONS
+# reason: not 0: it was refused before the broker saw it
+# order_id: its own id, or the id to cancel or amend
+# asked: the quantity before risk managers changed it
+# group, parent, expires_at, trail_amount, trail_percent, limit_offset: as in TERMS (ids of this run)
+# For an amendment NaN (expires_at: 0) keeps what there is.
 REQUEST: Final = _row(
     "action:i1 kind:i1 time_in_force:i1 is_target:i1 symbol:i4 account:i2 reason:i2 tag:i4 "
-    "order_id:i8 basket:i8 quantity:f8 limit_price:f8 stop_price:f8 known_at:i8"
+    "order_id:i8 basket:i8 quantity:f8 limit_price:f8 stop_price:f8 known_at:i8 asked:f8 "
+    "trail_amount:f8 trail_percent:f8 limit_offset:f8 expires_at:i8 group:i8 parent:i8 client_id:i4 reduce_only:i1"
 )
 ORDER_EVENT: Final = _row("timestamp:i8 order_id:i8 sequence:i8 status:i1 reason:i2 quantity:f8 filled:f8")
 # slippage: cash lost to slippage and impact, >= 0 is a cost
+# maker: the order rested with a limit price and the market came to it
 FILL: Final = _row(
-    "order_id:i8 symbol:i4 account:i2 reason:i2 quantity:f8 price:f8 reference_price:f8 commission:f8 "
+    "order_id:i8 symbol:i4 account:i2 reason:i2 maker:i1 quantity:f8 price:f8 reference_price:f8 commission:f8 "
     "slippage:f8 formed_at:i8 known_at:i8 submitted_at:i8 sequence:i8"
 )
 POSITION: Final = _row("quantity:f8 average_price:f8 realised:f8 commission:f8")
@@ -109,15 +152,20 @@ EQUITY: Final = _row(
 )
 # price: reference price of the fill under way; for commission() the price paid
 # quantity: signed quantity of the fill under way
+# open, high, low, close: NaN where the order may not take them; all four are the one price of a quote or trade
+# volume: of the bar; of a quote the size at the order's side, of a trade its size
+# vwap: NaN where the feed has no such field
+# maker: 1 where the order rested with a limit price and the market came to it
 MARKET: Final = _row(
     "symbol:i4 bar_start:i8 event_time:i8 known_at:i8 open:f8 high:f8 low:f8 close:f8 volume:f8 "
-    "price:f8 quantity:f8 multiplier:f8"
+    "price:f8 quantity:f8 multiplier:f8 vwap:f8 maker:i8"
 )
 
+_RULES: Final = ("quantity_step", "lot", "multiplier", "tick", "lot_stated", "negative")
 # Per-symbol tables and the row every new symbol starts with.
 _NEW_SYMBOL: Final = {
-    "instruments": (INSTRUMENT, (1e-9, 1.0, 1.0, np.nan, 0)),
-    "books": (BOOK, (0.0, 0.0, -1, -1)),
+    "instruments": (INSTRUMENT, (1e-9, 1.0, 1.0, np.nan, 0, 0.0, 0, 0)),
+    "books": (BOOK, (0.0, 0.0, -1, -1, 0)),
     "positions": (POSITION, (0.0, 0.0, 0.0, 0.0)),
 }
 
@@ -200,12 +248,15 @@ class RunState:
 
     Attributes:
         counters: int64; the first places are row counts of ``orders, order_events, fills, ledger,
-            equity`` in this order, then ``WORKING`` (orders that may still fill) and ``SEQUENCE``
-            (number of transitions so far, the run's one order of things).
+            equity`` in this order, then ``WORKING`` (orders that may still fill, held ones
+            included), ``SEQUENCE`` (number of transitions so far, the run's one order of things) and the row
+            count of ``terms``.
         instruments, books, positions: one row per released symbol, row = symbol id.
         accounts: one row per account; the default account is row 0.
         symbols: names and ids released so far.
         tags: text of order tags; row 0 is the empty tag.
+        client_ids: text of client order ids; row 0 is the empty one.
+        session_closes: int64 (s,), UTC ns, the closes of the run's sessions.
         now: the instant being processed.
         known_at: the newest ``known_at`` released so far.
     """
@@ -217,6 +268,7 @@ class RunState:
     EQUITY: Final = 4
     WORKING: Final = 5
     SEQUENCE: Final = 6
+    TERMS: Final = 7
 
     def __init__(self) -> None:
         self.counters: NDArray[np.int64] = np.zeros(16, np.int64)
@@ -225,12 +277,15 @@ class RunState:
         self.fills = Table(FILL, self.counters, self.FILLS)
         self.ledger = Table(LEDGER, self.counters, self.LEDGER)
         self.equity = Table(EQUITY, self.counters, self.EQUITY)
+        self.terms = Table(TERMS, self.counters, self.TERMS)
+        self.session_closes: NDArray[np.int64] = np.zeros(0, np.int64)
         self.instruments: NDArray[np.void] = np.zeros(0, INSTRUMENT)
         self.books: NDArray[np.void] = np.zeros(0, BOOK)
         self.positions: NDArray[np.void] = np.zeros(0, POSITION)
         self.accounts: NDArray[np.void] = np.zeros(1, ACCOUNT)
         self.symbols = Symbols()
         self.tags: list[str] = [""]
+        self.client_ids: list[str] = [""]
         self.now = 0
         self.known_at = 0
 
@@ -239,15 +294,15 @@ class RunState:
         """Number of orders that may still fill."""
         return int(self.counters[5])
 
-    def add_symbols(self, names: list[str], rules: Mapping[str, tuple[float, float, float]] | None = None) -> None:
+    def add_symbols(self, names: list[str], rules: Mapping[str, tuple[float, ...]] | None = None) -> None:
         """Give each new symbol an id and a row in every per-symbol table.
 
         The arrays are exactly as long as the symbols released, so that nothing tells how many will come.
 
         Args:
             names: The new symbols.
-            rules: Symbol, or ``*`` for the rest -> its (quantity_step, lot, multiplier); not kept, because
-                it may name symbols that are still to come.
+            rules: Symbol, or ``*`` for the rest -> its (quantity_step, lot, multiplier, tick, lot_stated,
+                negative), or the first of these; not kept, because it may name symbols that are still to come.
         """
         for name in names:
             self.symbols.add(name)
@@ -258,4 +313,5 @@ class RunState:
         for name in names if rules else ():
             row = self.instruments[self.symbols.id(name)]
             if found := rules.get(name) or rules.get("*"):
-                row["quantity_step"], row["lot"], row["multiplier"] = found
+                for column, value in zip(_RULES, found, strict=False):
+                    row[column] = value

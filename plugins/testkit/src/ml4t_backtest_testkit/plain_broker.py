@@ -182,7 +182,7 @@ class PlainBroker(Broker):
         remainder = orders["quantity"] - orders["filled"]
         targets = remainder[orders["is_target"] != 0].sum()
         ends = (working[0], working[-1]) if working else (-1, -1)
-        self._state.books[symbol] = np.array([(remainder.sum(), targets, *ends)], BOOK)[0]
+        self._state.books[symbol] = np.array([(remainder.sum(), targets, *ends, 0)], BOOK)[0]
 
     def _event(self, i: int, status: int, reason: int) -> None:
         state = self._state

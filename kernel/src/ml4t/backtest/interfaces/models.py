@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +15,7 @@ __all__ = [
     "ExecutionModel",
     "ExecutionModels",
     "FillModel",
+    "FillRules",
     "MarketImpactModel",
     "SlippageModel",
 ]
@@ -42,6 +43,37 @@ class ExecutionModel(Protocol):
     def describe(self) -> str:
         """One phrase for the run's header, for example ``5 bps``."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class FillRules:
+    """Which prices orders meet.
+
+    The broker keeps the one rule that none of these changes: a price that fills an order formed after it was
+    submitted (``same-close`` is the named exception, flagged in every result).
+
+    Attributes:
+        market: Where market orders fill: the next ``open``, ``close`` or ``vwap``, or the ``same-close``.
+        sees: What limit and stop orders meet: the whole ``bar``, or its ``close`` alone.
+        limit: Whether a price that ``touch``es a limit fills it, or must ``cross`` it.
+        path: What is assumed where one bar touches stop and target: ``pessimistic`` (the stop was first),
+            ``optimistic`` (the target), or ``open-high-low-close``.
+        trail: What moves a trailing stop: the ``extreme`` of each bar, or its ``close``.
+        children: Whether children of an order may fill in the bar that filled it (``same-bar``, on prices
+            provably later) or from the ``next-bar`` on.
+        volume_limit: Largest part of a bar's volume (of a quote's or trade's size) that all orders of a
+            symbol may fill together; 0 for no limit.
+        volume_basis: Whose volume: the ``bar``'s own, or the ``trailing`` one, of the bar before.
+    """
+
+    market: Literal["open", "close", "vwap", "same-close"] = "open"
+    sees: Literal["bar", "close"] = "bar"
+    limit: Literal["touch", "cross"] = "touch"
+    path: Literal["pessimistic", "optimistic", "open-high-low-close"] = "pessimistic"
+    trail: Literal["extreme", "close"] = "extreme"
+    children: Literal["same-bar", "next-bar"] = "same-bar"
+    volume_limit: float = 0.0
+    volume_basis: Literal["bar", "trailing"] = "bar"
 
 
 @runtime_checkable
