@@ -102,10 +102,11 @@ BOOK: Final = _row("open_quantity:f8 target_quantity:f8 first:i8 last:i8 seen_at
 # client_id: an index into RunState.client_ids, 0 for none
 # commission: of all its fills
 # terms: its row in TERMS, -1 for none
+# counts: 1 where its remainder is part of open_quantity
 ORDER: Final = _row(
     "id:i8 symbol:i4 account:i2 kind:i1 time_in_force:i1 status:i1 is_target:i1 reason:i2 tag:i4 "
     "basket:i8 quantity:f8 filled:f8 limit_price:f8 stop_price:f8 submitted_at:i8 known_at:i8 "
-    "sequence:i8 next:i8 cancelled_at:i8 commission:f8 terms:i8 client_id:i4 reduce_only:i1"
+    "sequence:i8 next:i8 cancelled_at:i8 commission:f8 terms:i8 client_id:i4 reduce_only:i1 counts:i1"
 )
 # trail_amount, trail_percent: distance of a trailing stop, 0 for none
 # limit_offset: signed distance of the limit from the stop of a trailing stop-limit
@@ -129,7 +130,7 @@ TERMS: Final = _row(
 REQUEST: Final = _row(
     "action:i1 kind:i1 time_in_force:i1 is_target:i1 symbol:i4 account:i2 reason:i2 tag:i4 "
     "order_id:i8 basket:i8 quantity:f8 limit_price:f8 stop_price:f8 known_at:i8 asked:f8 "
-    "trail_amount:f8 trail_percent:f8 limit_offset:f8 expires_at:i8 group:i8 parent:i8 client_id:i4 reduce_only:i1"
+    "trail_amount:f8 trail_percent:f8 limit_offset:f8 expires_at:i8 group:i8 parent:i8 client_id:i4 reduce_only:i1 counts:i1"
 )
 ORDER_EVENT: Final = _row("timestamp:i8 order_id:i8 sequence:i8 status:i1 reason:i2 quantity:f8 filled:f8")
 # slippage: cash lost to slippage and impact, >= 0 is a cost
