@@ -9,12 +9,13 @@ import re
 from pathlib import Path
 
 import ml4t_backtest_testkit as kit
-from ml4t.backtest.assembly import Instrument
 from ml4t.backtest.config import describe_config
 from ml4t.backtest.hookspecs import KIND_OF_HOOK
 from ml4t.backtest.plugins import PluginHost
+from ml4t_backtest_engine_standard.assembly.assembly import Instrument
 
 REFERENCE = Path(__file__).with_name("reference")
+_NOT_IN_RUN_FILES = ("scenario", "engine")
 BEGIN, END = "<!-- made by docs/tables.py: begin -->", "<!-- end -->"
 
 
@@ -23,7 +24,7 @@ def component_tables(host: PluginHost | None = None) -> str:
     components = [ref for ref in (host or PluginHost()).components if ref.distribution.startswith("ml4t-backtest-")]
     lines = ["### instruments", "", *_table(Instrument)]
     for kind in KIND_OF_HOOK.values():
-        offered = [ref for ref in components if ref.kind == kind and kind != "scenario"]
+        offered = [ref for ref in components if ref.kind == kind and kind not in _NOT_IN_RUN_FILES]
         if offered:
             lines += [f"### {kind}", ""]
         for ref in offered:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ml4t.backtest import errors, runfile
+from ml4t.backtest import errors
 from ml4t.backtest.state import REASONS
+from ml4t_backtest_engine_standard.assembly import runfile
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 

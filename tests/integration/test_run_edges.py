@@ -15,10 +15,10 @@ from ml4t.backtest import (
     SessionEvent,
     SnapshotError,
     Strategy,
-    running,
 )
 from ml4t.backtest.hookspecs import Manifest, hookimpl
 from ml4t.backtest.plugins import PluginHost
+from ml4t_backtest_engine_standard.loop import running
 
 
 class Watch(Strategy):

@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 
 from ml4t.backtest import Engine, Strategy
-from ml4t.backtest.result import Result
 from ml4t_backtest_data_sample import prices_path
+from ml4t_backtest_engine_standard.result.result import Result
 
 SEED = 7
 BROKER = {

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ml4t.backtest.core.compiled_cache import prepare_cache
+from ml4t_backtest_engine_standard.compiled_cache import prepare_cache
 
 PACKAGES = [
     "ml4t_backtest_broker_simulation",

@@ -47,7 +47,7 @@ from types import SimpleNamespace
 import numba
 import numpy as np
 
-from ml4t.backtest.core.compiled_cache import prepare_cache
+from ml4t_backtest_engine_standard.compiled_cache import prepare_cache
 
 prepare_cache(["ml4t_backtest_broker_simulation"])
 from ml4t.backtest.interfaces import ExecutionModels, Setup

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ml4t.backtest import state as tables
-from ml4t.backtest.core.compiled_cache import prepare_cache
+from ml4t_backtest_engine_standard.compiled_cache import prepare_cache
 from ml4t.backtest.interfaces import ExecutionModels, Setup
 from ml4t.backtest.state import REASONS, REQUEST, STATUSES, RunState
 

@@ -5,9 +5,9 @@ import polars as pl
 import pytest
 
 from ml4t.backtest.interfaces import Progress, Setup
-from ml4t.backtest.journal import Journal
-from ml4t.backtest.result import Result
 from ml4t.backtest.state import EQUITY, ORDER, ORDER_EVENT, REASONS, REFUSED, RunState
+from ml4t_backtest_engine_standard.result.journal import Journal
+from ml4t_backtest_engine_standard.result.result import Result
 from ml4t_backtest_reporter_console.progress import bar, duration, line
 from ml4t_backtest_reporter_console.reporter import ConsoleReporter
 from ml4t_backtest_reporter_console.summary import drawdown_dates, summary

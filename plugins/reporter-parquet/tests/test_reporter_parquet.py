@@ -10,9 +10,9 @@ import pytest
 
 from ml4t.backtest.errors import InputError
 from ml4t.backtest.interfaces import Setup
-from ml4t.backtest.journal import Journal
-from ml4t.backtest.result import Result
 from ml4t.backtest.state import EQUITY, LEDGER, RunState
+from ml4t_backtest_engine_standard.result.journal import Journal
+from ml4t_backtest_engine_standard.result.result import Result
 from ml4t_backtest_reporter_parquet.reporter import FILES, ParquetReporter
 
 DAY = 86_400_000_000_000

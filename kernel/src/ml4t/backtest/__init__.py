@@ -14,16 +14,14 @@ _NAMES_OF = {
     "core.clock": "Clock",
     "core.event": "BarEvent CorporateActionEvent Event EventType FillEvent MarketEvent OrderEvent"
     " QuoteEvent SessionEvent SignalEvent TimerEvent TradeEvent",
-    "engine": "Engine",
     "errors": "BacktestError DataError InputError LookAheadError OrderError PluginError RunError"
     " RunFileError RunInterrupted SnapshotError UnknownComponent",
-    "interfaces": "Broker Calendar CommissionModel DataFeed FillModel MarketImpactModel Portfolio"
-    " Reporter RiskManager Setup SignalSource SlippageModel Strategy",
-    "result": "Result",
+    "interfaces": "Broker Calendar CommissionModel Context DataFeed FillModel MarketImpactModel Order Portfolio"
+    " PortfolioView Position Reporter Result RiskManager Session Setup SignalBatch SignalSource SlippageModel Strategy",
 }
 _HOME = {name: module for module, names in _NAMES_OF.items() for name in names.split()}
 
-__all__ = sorted([*_HOME, "__version__"])
+__all__ = sorted([*_HOME, "Engine", "__version__"])
 
 
 class _CallableModule(ModuleType):
@@ -39,9 +37,14 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version
 
         return version("ml4t-backtest-kernel")
-    if name not in _HOME:
+    if name == "Engine":
+        from ml4t.backtest.plugins import find_engine
+
+        value = find_engine()
+    elif name in _HOME:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
     globals()[name] = value
     return value
 

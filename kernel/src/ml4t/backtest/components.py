@@ -20,6 +20,7 @@ _FIRST_PARTY = {
     "broker-simulation": ("broker", "paper"),
     "commission-standard": ("commission", "none per-share percent per-trade"),
     "data-sample": ("feed", "sample"),
+    "engine-standard": ("engine", "standard"),
     "fill-standard": ("fill", "next-open next-close same-close"),
     "slippage-standard": ("slippage", "none bps fixed spread"),
 }

@@ -22,9 +22,8 @@ from pluggy import HookimplMarker, HookspecMarker
 if TYPE_CHECKING:
     import argparse
 
-    from ml4t.backtest.engine import Engine
-    from ml4t.backtest.result import Result
-    from ml4t.backtest.runfile import RunFile
+    from ml4t.backtest.interfaces.engine import Engine, RunFile
+    from ml4t.backtest.interfaces.result import Result
 
 __all__ = ["GROUP", "KIND_OF_HOOK", "PLUGIN_API", "PROJECT", "Manifest", "hookimpl", "hookspec"]
 
@@ -38,7 +37,7 @@ hookimpl = HookimplMarker(PROJECT)
 _KINDS = (
     "feeds:feed signal_sources:signal strategies:strategy brokers:broker fill_models:fill"
     " slippage_models:slippage commission_models:commission impact_models:impact risk_managers:risk"
-    " portfolios:portfolio reporters:reporter calendars:calendar scenarios:scenario"
+    " portfolios:portfolio reporters:reporter calendars:calendar scenarios:scenario engines:engine"
 )
 KIND_OF_HOOK: Mapping[str, str] = {
     f"ml4t_register_{plural}": kind for plural, kind in (pair.split(":") for pair in _KINDS.split())
@@ -123,6 +122,11 @@ def ml4t_register_calendars() -> Mapping[str, str] | None:
 @hookspec
 def ml4t_register_scenarios() -> Mapping[str, str] | None:
     """Offer small markets with known answers, for ``engine.run(scenario=name)``."""
+
+
+@hookspec
+def ml4t_register_engines() -> Mapping[str, str] | None:
+    """Offer what runs a backtest; ``standard`` is what ``ml4t.backtest.Engine`` means (``Engine``)."""
 
 
 @hookspec

@@ -24,7 +24,7 @@ from ml4t.backtest.errors import PluginError
 from ml4t.backtest.plugin_index import Installed, PluginIndex
 from ml4t.backtest.probe import examine, explain
 
-__all__ = ["Failure", "Plugin", "PluginHost"]
+__all__ = ["Failure", "Plugin", "PluginHost", "find_engine"]
 
 ENVIRONMENT = "ML4T_BACKTEST_PLUGINS"
 _COMPARE = {">=": ge, "<=": le, "==": eq, "!=": ne, "<": lt, ">": gt}
@@ -210,6 +210,16 @@ class PluginHost:
             if disabled.distribution in before:
                 return f"plugin {disabled.name}, which offered it, is installed but disabled"
         return " or ".join(f"{former} offered it: pip install {former}" for former in before)
+
+
+def find_engine() -> Any:  # a class; type checkers see it through the package's stub
+    """Import and return the class of engine ``standard``, whatever the choice of plugins for a run.
+
+    Raises:
+        UnknownComponent: No installed distribution offers it; says which one does.
+    """
+    own = [plugin for plugin in _installed() if plugin.entry.name == "engine-standard"]
+    return PluginHost(installed=own, environment={}).components.resolve("engine", "standard").load()
 
 
 class _Hooks:

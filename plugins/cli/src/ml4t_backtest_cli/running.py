@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ml4t.backtest.errors import InputError
 
 if TYPE_CHECKING:
-    from ml4t.backtest.result import Result
+    from ml4t.backtest.interfaces.result import Result
 
 __all__ = ["add_commands", "free_folder"]
 
@@ -82,10 +82,9 @@ def free_folder(parent: Path, name: str) -> Path:
 
 def _run(path: Path, arguments: argparse.Namespace, *, disable: Sequence[str], only: Sequence[str] | None) -> int:
     _configure_logging(quiet=arguments.quiet)
-    from ml4t.backtest.engine import Engine
-    from ml4t.backtest.runfile import read_run_file
+    from ml4t.backtest import Engine
 
-    settings = read_run_file(path, arguments.overrides).settings
+    settings = Engine.read(path, arguments.overrides).settings
     reporters = _reporters(settings.get("reporter"), disable=disable, only=only, quiet=arguments.quiet)
     engine = Engine.from_file(path, [*arguments.overrides, *reporters], disable=disable, only=only)
     out = arguments.out or free_folder(Path("runs"), str(settings.get("name") or path.stem))

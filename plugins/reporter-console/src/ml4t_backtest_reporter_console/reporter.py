@@ -14,7 +14,7 @@ from ml4t_backtest_reporter_console.progress import bar, line
 from ml4t_backtest_reporter_console.summary import printable, summary
 
 if TYPE_CHECKING:
-    from ml4t.backtest.result import Result
+    from ml4t.backtest.interfaces.result import Result
 
 __all__ = ["ConsoleReporter", "ConsoleReporterConfig"]
 

@@ -13,7 +13,7 @@ from ml4t_backtest_reporter_console.progress import duration
 if TYPE_CHECKING:
     import polars as pl
 
-    from ml4t.backtest.result import Result
+    from ml4t.backtest.interfaces.result import Result
 
 __all__ = ["drawdown_dates", "printable", "summary"]
 

@@ -15,7 +15,7 @@ from ml4t.backtest.errors import InputError
 from ml4t.backtest.interfaces import Reporter, Setup
 
 if TYPE_CHECKING:
-    from ml4t.backtest.result import Result
+    from ml4t.backtest.interfaces.result import Result
 
 __all__ = ["ParquetReporter", "ParquetReporterConfig"]
 

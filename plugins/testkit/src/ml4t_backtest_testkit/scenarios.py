@@ -13,7 +13,7 @@ import polars as pl
 from ml4t.backtest.interfaces import Strategy
 
 if TYPE_CHECKING:
-    from ml4t.backtest.context import Context
+    from ml4t.backtest.interfaces.context import Context
     from ml4t.backtest.core.event import Event
     from ml4t.backtest.core.market import Market
 

@@ -9,7 +9,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["cache_folder"]
+__all__ = ["cache_folder", "preferred_folder"]
 
 _NAME = "ml4t-backtest"
 
@@ -26,7 +26,7 @@ def cache_folder(*parts: str) -> Path:
     Returns:
         An existing, writable folder; a temporary one where the cache cannot be written.
     """
-    folder = _preferred().joinpath(*parts)
+    folder = preferred_folder().joinpath(*parts)
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK | os.X_OK):
@@ -36,7 +36,8 @@ def cache_folder(*parts: str) -> Path:
     return folder
 
 
-def _preferred() -> Path:
+def preferred_folder() -> Path:
+    """Return where the user's cache belongs, whether it can be written or not."""
     if own := os.environ.get("ML4T_BACKTEST_CACHE"):
         return Path(os.path.expanduser(own)).absolute()
     if (shared := os.environ.get("XDG_CACHE_HOME")) and os.path.isabs(shared):

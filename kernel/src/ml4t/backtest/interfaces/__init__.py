@@ -2,6 +2,8 @@
 
 from ml4t.backtest.interfaces.broker import Broker
 from ml4t.backtest.interfaces.calendar import Calendar
+from ml4t.backtest.interfaces.context import Context, Order, PortfolioView, Position, Session, SignalBatch
+from ml4t.backtest.interfaces.engine import Engine, RunFile
 from ml4t.backtest.interfaces.feed import Batch, DataFeed, SignalSource, Source, SourceSpec, Window
 from ml4t.backtest.interfaces.models import (
     CommissionModel,
@@ -13,12 +15,14 @@ from ml4t.backtest.interfaces.models import (
 )
 from ml4t.backtest.interfaces.portfolio import Portfolio
 from ml4t.backtest.interfaces.reporter import Progress, Reporter
+from ml4t.backtest.interfaces.result import Result
 from ml4t.backtest.interfaces.risk import RiskManager
 from ml4t.backtest.interfaces.setup import Setup
 from ml4t.backtest.interfaces.strategy import Strategy
 
 __all__ = [
-    "Batch", "Broker", "Calendar", "CommissionModel", "DataFeed", "ExecutionModel", "ExecutionModels", "FillModel",
-    "MarketImpactModel", "Portfolio", "Progress", "Reporter", "RiskManager", "Setup", "SignalSource",
-    "SlippageModel", "Source", "SourceSpec", "Strategy", "Window",
+    "Batch", "Broker", "Calendar", "CommissionModel", "Context", "DataFeed", "Engine", "ExecutionModel",
+    "ExecutionModels", "FillModel", "MarketImpactModel", "Order", "Portfolio", "PortfolioView", "Position",
+    "Progress", "Reporter", "Result", "RiskManager", "RunFile", "Session", "Setup", "SignalBatch",
+    "SignalSource", "SlippageModel", "Source", "SourceSpec", "Strategy", "Window",
 ]  # fmt: skip

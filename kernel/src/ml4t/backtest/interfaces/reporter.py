@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ml4t.backtest.result import Result
+    from ml4t.backtest.interfaces.result import Result
 
 __all__ = ["Progress", "Reporter"]
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from ml4t.backtest.context import Context
     from ml4t.backtest.core.event import Event, FillEvent
     from ml4t.backtest.core.market import Market
-    from ml4t.backtest.handles import Order, SignalBatch
+    from ml4t.backtest.interfaces.context import Context, Order, SignalBatch
 
 __all__ = ["Strategy"]
 

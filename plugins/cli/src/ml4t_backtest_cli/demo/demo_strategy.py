@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from ml4t.backtest import Strategy
-from ml4t.backtest.context import Context
+from ml4t.backtest import Context, Strategy
 
 
 class Momentum(Strategy):

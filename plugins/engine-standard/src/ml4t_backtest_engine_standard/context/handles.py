@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from typing import NamedTuple
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml4t.backtest.errors import OrderError
+from ml4t.backtest.interfaces.context import Position
 from ml4t.backtest.interfaces.portfolio import Portfolio as Accounting
-from ml4t.backtest.outbox import Outbox
 from ml4t.backtest.state import ACCEPTED, PARTIAL, PENDING, REASONS, STATUSES, RunState
+from ml4t_backtest_engine_standard.context.outbox import Outbox
 
-__all__ = ["EPOCH", "Order", "Portfolio", "Position", "Session", "SignalBatch", "to_datetime"]
+__all__ = ["EPOCH", "Order", "Portfolio", "to_datetime"]
 
 Floats = NDArray[np.float64]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -24,33 +23,6 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def to_datetime(instant: int) -> datetime:
     """Return UTC ns as a zone-aware datetime, cut to microseconds."""
     return EPOCH + timedelta(microseconds=instant // 1000)
-
-
-class Session(NamedTuple):
-    """A session: its date (label) and its real open and close, zone-aware UTC."""
-
-    date: date
-    open: datetime
-    close: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class SignalBatch:
-    """One release of a signal source.
-
-    Attributes:
-        source: Name of the source.
-        symbol_ids: int32 (m,), columns of ``context.symbols``.
-        event_time: int64 (m,), UTC ns.
-        known_at: The release, UTC ns.
-        values: Name -> float64 (m,).
-    """
-
-    source: str
-    symbol_ids: NDArray[np.int32]
-    event_time: NDArray[np.int64]
-    known_at: int
-    values: Mapping[str, Floats]
 
 
 class Order:
@@ -112,21 +84,6 @@ class Order:
 
     def __repr__(self) -> str:
         return f"Order({self.id}, {self.symbol!r}, {self.quantity:g}, {self.status}, {self.reason!r})"
-
-
-class Position(NamedTuple):
-    """A position as it is now; quantities are signed, prices in the instrument's currency."""
-
-    symbol: str
-    quantity: float
-    average_price: float
-    mark: float
-    realised: float
-
-    @property
-    def unrealised(self) -> float:
-        """Profit and loss at the mark."""
-        return self.quantity * (self.mark - self.average_price) if self.quantity else 0.0
 
 
 class Portfolio:

@@ -12,8 +12,9 @@ from typing import Any, TypeAlias
 
 from ml4t.backtest.config import Errors, nearest
 from ml4t.backtest.errors import RunFileError
+from ml4t.backtest.interfaces import RunFile
 
-__all__ = ["LIST_KEYS", "RunFile", "check_keys", "fit_values", "read_run_file"]
+__all__ = ["LIST_KEYS", "check_keys", "fit_values", "read_run_file"]
 
 SCHEMA = 1
 LIST_KEYS = ("feed", "signal", "table", "actions", "risk", "reporter", "instruments", "account", "continuous")
@@ -38,22 +39,6 @@ _TYPE_OF: Mapping[str, object] = {
     **dict.fromkeys(_TABLES, Table),
     **dict.fromkeys(LIST_KEYS, Table | list[Table]),
 }
-
-
-@dataclass(frozen=True)
-class RunFile:
-    """A run file that was read, with its overrides applied.
-
-    Attributes:
-        path: Where it was read from; None where the settings were given in Python.
-        base_dir: Folder that relative paths and local modules are looked up in.
-        settings: Top-level key -> value. The keys in ``LIST_KEYS`` hold lists of tables, also
-            where the file had one table only.
-    """
-
-    path: Path | None
-    base_dir: Path
-    settings: dict[str, Any] = field(default_factory=dict)
 
 
 def check_keys(settings: Mapping[str, object], errors: Errors, also: Sequence[str] = ()) -> None:

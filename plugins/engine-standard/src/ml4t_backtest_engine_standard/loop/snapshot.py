@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ml4t.backtest.errors import SnapshotError
-from ml4t.backtest.instant import Instants
+from ml4t_backtest_engine_standard.loop.instant import Instants
 
 __all__ = ["restore", "save"]
 

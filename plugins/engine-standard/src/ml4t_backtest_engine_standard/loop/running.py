@@ -11,13 +11,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ml4t.backtest.assembly import Parts
 from ml4t.backtest.errors import RunError, RunInterrupted
-from ml4t.backtest.handles import to_datetime
-from ml4t.backtest.instant import Instants
 from ml4t.backtest.interfaces import Progress
-from ml4t.backtest.result import Result
-from ml4t.backtest.snapshot import restore
+from ml4t_backtest_engine_standard.assembly.assembly import Parts
+from ml4t_backtest_engine_standard.context.handles import to_datetime
+from ml4t_backtest_engine_standard.loop.instant import Instants
+from ml4t_backtest_engine_standard.loop.snapshot import restore
+from ml4t_backtest_engine_standard.result.result import Result
 
 __all__ = ["Running"]
 

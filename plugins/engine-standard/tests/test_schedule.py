@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ml4t.backtest import Strategy
-from ml4t.backtest.core.schedule import Schedule
 from ml4t.backtest.core.sessions import SessionTable
 from ml4t.backtest.errors import RunError
+from ml4t_backtest_engine_standard.schedule import Schedule
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Thursday and Friday, the clocks go forward, Monday and Tuesday, a half day; then the first of the next month.

@@ -8,17 +8,18 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from ml4t.backtest.assembly import Parts, assemble, build_reporter
 from ml4t.backtest.config import Errors
 from ml4t.backtest.core.bus import EventBus
 from ml4t.backtest.errors import RunError, RunInterrupted
-from ml4t.backtest.handles import to_datetime
-from ml4t.backtest.instant import Instants
+from ml4t.backtest.interfaces import RunFile
 from ml4t.backtest.plugins import PluginHost
-from ml4t.backtest.result import Result
-from ml4t.backtest.runfile import LIST_KEYS, RunFile, check_keys, fit_values, read_run_file
-from ml4t.backtest.running import Running
-from ml4t.backtest.snapshot import save
+from ml4t_backtest_engine_standard.assembly.assembly import Parts, assemble, build_reporter
+from ml4t_backtest_engine_standard.assembly.runfile import LIST_KEYS, check_keys, fit_values, read_run_file
+from ml4t_backtest_engine_standard.context.handles import to_datetime
+from ml4t_backtest_engine_standard.loop.instant import Instants
+from ml4t_backtest_engine_standard.loop.running import Running
+from ml4t_backtest_engine_standard.loop.snapshot import save
+from ml4t_backtest_engine_standard.result.result import Result
 
 __all__ = ["Engine"]
 
@@ -94,6 +95,8 @@ class Engine:
         given = {key: _as_list(value) if key in LIST_KEYS else value for key, value in given.items()}
         run = RunFile(None, Path.cwd(), given)
         self._begin(run, host, EventBus())
+
+    read = staticmethod(read_run_file)
 
     @classmethod
     def from_file(

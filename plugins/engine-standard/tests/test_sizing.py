@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml4t.backtest.outbox import CANCEL_TARGETS, ORDER, Outbox
-from ml4t.backtest.sizing import Sizer
 from ml4t.backtest.state import REASONS, RunState
+from ml4t_backtest_engine_standard.context.outbox import CANCEL_TARGETS, ORDER, Outbox
+from ml4t_backtest_engine_standard.context.sizing import Sizer
 
 NAN = float("nan")
 

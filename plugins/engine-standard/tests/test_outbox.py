@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ml4t.backtest.errors import OrderError
-from ml4t.backtest.outbox import CANCEL, CANCEL_TARGETS, ORDER, Outbox
 from ml4t.backtest.state import REASONS, RunState
+from ml4t_backtest_engine_standard.context.outbox import CANCEL, CANCEL_TARGETS, ORDER, Outbox
 
 
 @pytest.fixture

@@ -11,16 +11,17 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ml4t.backtest.core.pit import Released
-from ml4t.backtest.core.schedule import Schedule
 from ml4t.backtest.core.sessions import to_ns
 from ml4t.backtest.errors import LookAheadError, RunError
-from ml4t.backtest.handles import Portfolio, Position, Session, to_datetime
+from ml4t.backtest.interfaces.context import Position, Session
 from ml4t.backtest.interfaces.portfolio import Portfolio as Accounting
-from ml4t.backtest.journal import Journal
-from ml4t.backtest.ordering import Ordering
-from ml4t.backtest.outbox import Outbox
-from ml4t.backtest.sizing import Sizer
 from ml4t.backtest.state import RunState
+from ml4t_backtest_engine_standard.context.handles import Portfolio, to_datetime
+from ml4t_backtest_engine_standard.context.ordering import Ordering
+from ml4t_backtest_engine_standard.context.outbox import Outbox
+from ml4t_backtest_engine_standard.context.sizing import Sizer
+from ml4t_backtest_engine_standard.result.journal import Journal
+from ml4t_backtest_engine_standard.schedule import Schedule
 
 __all__ = ["Context"]
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from ml4t.backtest.components import ComponentRef
 from ml4t.backtest.config import Errors, nearest
-from ml4t.backtest.core.compiled_cache import prepare_cache
 from ml4t.backtest.core.sessions import DAY_NS, AlwaysOpen, SessionTable, to_ns
 from ml4t.backtest.core.stamps import parse_duration
 from ml4t.backtest.errors import BacktestError, InputError, RunFileError
@@ -24,6 +23,7 @@ from ml4t.backtest.interfaces import (
     Portfolio,
     Reporter,
     RiskManager,
+    RunFile,
     Setup,
     Source,
     SourceSpec,
@@ -31,7 +31,7 @@ from ml4t.backtest.interfaces import (
     Window,
 )
 from ml4t.backtest.plugins import PluginHost
-from ml4t.backtest.runfile import RunFile
+from ml4t_backtest_engine_standard.compiled_cache import prepare_cache
 
 __all__ = ["Instrument", "Parts", "assemble"]
 
@@ -123,7 +123,7 @@ class _Assembly:
         self.run, self.host, self.settings = run, host, run.settings
         self.errors = Errors(run.path)
         self.owners: list[tuple[object, ComponentRef]] = []
-        self.used = {"ml4t-backtest-kernel": version("ml4t-backtest-kernel")}
+        self.used = {name: version(name) for name in ("ml4t-backtest-kernel", "ml4t-backtest-engine-standard")}
         self.names: list[str] = []
 
     def parts(self) -> Parts:

@@ -26,21 +26,21 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ml4t.backtest.assembly import Parts
-from ml4t.backtest.context import Context
 from ml4t.backtest.core.bus import EventBus
 from ml4t.backtest.core.clock import Chunk, Clock, SourceRows
 from ml4t.backtest.core.event import MarketEvent
 from ml4t.backtest.core.market import Market
 from ml4t.backtest.core.pit import Released
 from ml4t.backtest.core.queue import Rows
-from ml4t.backtest.core.schedule import Schedule
-from ml4t.backtest.delivery import EVENTS, Delivery
 from ml4t.backtest.errors import RunError
 from ml4t.backtest.interfaces.risk import RiskManager
-from ml4t.backtest.journal import Journal
-from ml4t.backtest.outbox import Outbox
 from ml4t.backtest.state import RunState
+from ml4t_backtest_engine_standard.assembly.assembly import Parts
+from ml4t_backtest_engine_standard.context.context import Context
+from ml4t_backtest_engine_standard.context.outbox import Outbox
+from ml4t_backtest_engine_standard.loop.delivery import EVENTS, Delivery
+from ml4t_backtest_engine_standard.result.journal import Journal
+from ml4t_backtest_engine_standard.schedule import Schedule
 
 __all__ = ["Instants"]
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ml4t.backtest.core.compiled_cache import prepare_cache
+from ml4t_backtest_engine_standard.compiled_cache import prepare_cache
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,8 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from ml4t.backtest.core.cache import _preferred, cache_folder
+from ml4t.backtest import state
+from ml4t.backtest.core.cache import cache_folder, preferred_folder
 
 __all__ = ["prepare_cache"]
 
@@ -52,12 +53,12 @@ def prepare_cache(contributors: Sequence[str | Path]) -> str | None:
     os.environ[_VARIABLE] = os.environ["ML4T_BACKTEST_COMPILED"] = str(folder)
     if (config := sys.modules.get("numba.core.config")) is not None:  # read when numba was imported
         config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
-    kept = folder.is_relative_to(_preferred())
+    kept = folder.is_relative_to(preferred_folder())
     return None if kept else f"compiled code goes to {folder}: the user's cache cannot be written"
 
 
 def _sources(contributors: Sequence[str | Path]) -> list[Path]:
-    found = set(Path(__file__).parents[1].rglob("*.py"))
+    found = set(Path(state.__file__).parent.rglob("*.py"))
     for contributor in contributors:
         if isinstance(contributor, Path):
             found.update(filter(_speaks_of_compiling, contributor.glob("*.py")))

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ml4t.backtest.context import Context
 from ml4t.backtest.core.bus import EventBus, Subscription
 from ml4t.backtest.core.event import (
     BarEvent,
@@ -24,10 +23,12 @@ from ml4t.backtest.core.event import (
 from ml4t.backtest.core.market import Market
 from ml4t.backtest.core.pit import Released
 from ml4t.backtest.core.queue import Rows
-from ml4t.backtest.handles import Order, SignalBatch
+from ml4t.backtest.interfaces.context import SignalBatch
 from ml4t.backtest.interfaces.strategy import Strategy
-from ml4t.backtest.outbox import Outbox
 from ml4t.backtest.state import CANCELLED, EXPIRED, REASONS, REFUSED, STATUSES, RunState
+from ml4t_backtest_engine_standard.context.context import Context
+from ml4t_backtest_engine_standard.context.handles import Order
+from ml4t_backtest_engine_standard.context.outbox import Outbox
 
 __all__ = ["EVENTS", "Delivery"]
 

@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ml4t.backtest.frames import columns, words
 from ml4t.backtest.state import REFUSED, RunState
+from ml4t_backtest_engine_standard.result.frames import columns, words
 
 __all__ = ["Journal"]
 

@@ -2,9 +2,9 @@ from datetime import date
 
 import pytest
 
-from ml4t.backtest.engine import Engine
 from ml4t.backtest.errors import RunFileError
-from ml4t.backtest.runfile import read_run_file
+from ml4t_backtest_engine_standard.assembly.runfile import read_run_file
+from ml4t_backtest_engine_standard.engine import Engine
 
 MINIMAL = "schema = 1\n"
 

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml4t.backtest import frames, hashes
 from ml4t.backtest.errors import DataError
 from ml4t.backtest.state import REASONS, REFUSED
+from ml4t_backtest_engine_standard.result import frames, hashes
 
 if TYPE_CHECKING:
     import polars as pl
 
     from ml4t.backtest.interfaces.portfolio import Portfolio
-    from ml4t.backtest.journal import Journal
     from ml4t.backtest.state import RunState
+    from ml4t_backtest_engine_standard.result.journal import Journal
 
 __all__ = ["Result"]
 

@@ -10,9 +10,6 @@ import polars as pl
 import pytest
 
 from ml4t.backtest.errors import DataError
-from ml4t.backtest.hashes import decision_hash, result_hash
-from ml4t.backtest.journal import Journal
-from ml4t.backtest.result import Result
 from ml4t.backtest.state import (
     ACCEPTED,
     CANCELLED,
@@ -27,6 +24,9 @@ from ml4t.backtest.state import (
     SUBMITTED,
     RunState,
 )
+from ml4t_backtest_engine_standard.result.hashes import decision_hash, result_hash
+from ml4t_backtest_engine_standard.result.journal import Journal
+from ml4t_backtest_engine_standard.result.result import Result
 
 DAY = 86_400_000_000_000
 NAN = float("nan")

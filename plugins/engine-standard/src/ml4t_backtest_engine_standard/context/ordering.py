@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from ml4t.backtest.config import nearest
 from ml4t.backtest.errors import OrderError
-from ml4t.backtest.handles import Order, to_datetime
-from ml4t.backtest.journal import Journal
-from ml4t.backtest.outbox import Outbox
-from ml4t.backtest.sizing import Sizer
 from ml4t.backtest.state import ACCEPTED, PARTIAL, TIMES_IN_FORCE, RunState
+from ml4t_backtest_engine_standard.context.handles import Order, to_datetime
+from ml4t_backtest_engine_standard.context.outbox import Outbox
+from ml4t_backtest_engine_standard.context.sizing import Sizer
+from ml4t_backtest_engine_standard.result.journal import Journal
 
 __all__ = ["Ordering"]
 

@@ -1,0 +1,272 @@
+"""What a strategy is given and may ask: released columns, read-only state, and requests.
+
+Quantities are signed, percents and weights are fractions, times are UTC. A component annotates with these types;
+the engine implements them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Context", "Order", "PortfolioView", "Position", "Session", "SignalBatch"]
+
+
+class Session(NamedTuple):
+    """A session: its date (label) and its real open and close, zone-aware UTC."""
+
+    date: date
+    open: datetime
+    close: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SignalBatch:
+    """One release of a signal source.
+
+    Attributes:
+        source: Name of the source.
+        symbol_ids: int32 (m,), columns of ``context.symbols``.
+        event_time: int64 (m,), UTC ns.
+        known_at: The release, UTC ns.
+        values: Name -> float64 (m,).
+    """
+
+    source: str
+    symbol_ids: NDArray[np.int32]
+    event_time: NDArray[np.int64]
+    known_at: int
+    values: Mapping[str, NDArray[np.float64]]
+
+
+class Position(NamedTuple):
+    """A position as it is now; quantities are signed, prices in the instrument's currency."""
+
+    symbol: str
+    quantity: float
+    average_price: float
+    mark: float
+    realised: float
+
+    @property
+    def unrealised(self) -> float:
+        """Profit and loss at the mark."""
+        return self.quantity * (self.mark - self.average_price) if self.quantity else 0.0
+
+
+class Order(Protocol):
+    """A handle onto one order; always shows the present."""
+
+    id: int
+
+    @property
+    def status(self) -> str:
+        """One of ``pending, submitted, accepted, partial, filled, cancelled, expired, refused``."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still fill."""
+
+    @property
+    def reason(self) -> str:
+        """Why it was refused, cancelled or filled; empty while there is nothing to say."""
+
+    @property
+    def symbol(self) -> str:
+        """The instrument."""
+
+    @property
+    def quantity(self) -> float:
+        """Signed quantity asked for."""
+
+    @property
+    def filled(self) -> float:
+        """Signed quantity filled so far."""
+
+    @property
+    def tag(self) -> str:
+        """The text it was given."""
+
+
+class PortfolioView(Protocol):
+    """Cash, equity, exposure and positions as known now; read-only, in base currency."""
+
+    @property
+    def cash(self) -> float:
+        """Cash."""
+
+    @property
+    def equity(self) -> float:
+        """Cash plus marked positions."""
+
+    @property
+    def gross_exposure(self) -> float:
+        """Sum of absolute position values."""
+
+    @property
+    def net_exposure(self) -> float:
+        """Sum of signed position values."""
+
+    @property
+    def quantities(self) -> NDArray[np.float64]:
+        """Signed quantity per released symbol, float64 (n,)."""
+
+    @property
+    def positions(self) -> dict[str, Position]:
+        """Positions that are not flat, by symbol, in the order of ``symbols``."""
+
+
+class Context(Protocol):
+    """The strategy's view of the run.
+
+    It holds released columns, the run's own columns and the outbox, and no engine, broker, bus or feed.
+
+    Attributes:
+        rng: Random generator derived from the run's seed and the strategy's name.
+        log: structlog logger bound with the strategy's name.
+    """
+
+    rng: np.random.Generator
+    log: Any
+
+    @property
+    def portfolio(self) -> PortfolioView:
+        """Cash, equity, exposure and positions."""
+
+    @property
+    def now(self) -> datetime:
+        """The present, zone-aware UTC, cut to microseconds; ``now_ns`` is exact."""
+
+    @property
+    def now_ns(self) -> int:
+        """The present, UTC ns."""
+
+    @property
+    def session(self) -> Session | None:
+        """The session that is open, or that closed last; None before the first of the calendar."""
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Symbols that released rows have named, in the order of their columns; append-only."""
+
+    @property
+    def universe(self) -> NDArray[np.bool_]:
+        """Which symbols are priced now, bool (n,)."""
+
+    def index(self, symbol: str) -> int:
+        """Return the column of a symbol; OrderError when no released row has named it yet."""
+
+    def subscribe(self, feed: str, fields: tuple[str, ...] | str | None = None, *, history: int = 1) -> None:
+        """Declare how many bars of a feed ``history`` and ``window`` may reach back; use it in ``on_start``."""
+
+    def history(
+        self, field: str, bars: int, *, feed: str | None = None, symbol: str | None = None
+    ) -> NDArray[np.float64]:
+        """Return the last bars of one feed, float64 (bars, n_symbols) or (bars,), oldest first, NaN where no bar."""
+
+    def window(
+        self,
+        feed: str,
+        fields: tuple[str, ...] | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> pl.DataFrame:
+        """Return kept released rows of a feed: symbol, event_time, known_at, fields; the bounds are inclusive."""
+
+    def price(self, symbol: str | None = None) -> Any:
+        """Return the last known price of a symbol, or of all, float64 (n,); NaN before the first."""
+
+    def price_age(self, symbol: str | None = None) -> Any:
+        """Return ns since the last price formed, for a symbol or for all, int64 (n,)."""
+
+    def signal(self, name: str) -> NDArray[np.float64]:
+        """Return a signal's values known and valid now, float64 (n,), NaN where there is none."""
+
+    def signal_age(self, name: str) -> int:
+        """Return ns since the signal's newest release; the whole run's time before the first."""
+
+    def signal_updated(self, name: str) -> NDArray[np.bool_]:
+        """Return which symbols got a value in this very instant, bool (n,)."""
+
+    def position(self, symbol: str) -> Position:
+        """Return the position in a symbol, flat or not."""
+
+    def open_orders(self, symbol: str | None = None) -> list[Order]:
+        """Return orders that may still fill, those still in the outbox included, oldest first."""
+
+    def order(
+        self,
+        symbol: str,
+        quantity: float,
+        *,
+        limit_price: float | None = None,
+        stop_price: float | None = None,
+        time_in_force: str = "GTC",
+        tag: str = "",
+    ) -> Order:
+        """Ask for a signed quantity; a market order unless a price is given."""
+
+    def order_value(self, symbol: str, value: float, *, tag: str = "") -> Order | None:
+        """Ask for a signed value in base currency at the mark; None when it truncates to nothing."""
+
+    def order_percent(self, symbol: str, percent: float, *, tag: str = "") -> Order | None:
+        """Ask for a signed fraction of equity at the mark; None when it truncates to nothing."""
+
+    def order_target(self, symbol: str, quantity: float, *, tag: str = "") -> Order | None:
+        """Ask for what is missing to a quantity, open market and limit orders counted; None if nothing is."""
+
+    def order_target_value(self, symbol: str, value: float, *, tag: str = "") -> Order | None:
+        """Ask for what is missing to a value in base currency at the mark; None if nothing is."""
+
+    def order_target_percent(self, symbol: str, percent: float, *, tag: str = "") -> Order | None:
+        """Ask for what is missing to a fraction of equity at the mark; None if nothing is."""
+
+    def order_quantities(self, quantities: ArrayLike, *, tag: str = "") -> NDArray[np.int64]:
+        """Ask for signed quantities over ``symbols``; NaN and 0 ask for nothing; order ids, -1 for none."""
+
+    def order_target_quantities(
+        self, quantities: ArrayLike, *, missing: Literal["keep", "close"] = "keep", tag: str = ""
+    ) -> NDArray[np.int64]:
+        """Ask for what is missing to target quantities over ``symbols``; order ids, -1 for none.
+
+        NaN keeps a symbol as it is, 0 closes it; ``missing="close"`` closes every NaN.
+        """
+
+    def order_target_weights(
+        self, weights: ArrayLike, *, missing: Literal["keep", "close"] = "keep", tag: str = ""
+    ) -> NDArray[np.int64]:
+        """Ask for what is missing to target weights (fractions of equity) over ``symbols``; as above."""
+
+    def cancel(self, order: Any) -> None:
+        """Ask for the end of an order (handle or id); one that is done stays as it is, with the reason recorded."""
+
+    def cancel_all(self, symbol: str | None = None) -> None:
+        """Ask for the end of every open order, or of those of one symbol."""
+
+    def schedule(
+        self,
+        callback: Callable[[Any], None],
+        rule: Literal["daily", "weekly", "monthly"] = "daily",
+        *,
+        at: str = "open",
+        tz: str | None = None,
+    ) -> None:
+        """Call a method of the strategy on the first session of each day, week or month; use it in ``on_start``.
+
+        Args:
+            callback: A bound method taking the context.
+            rule: How often.
+            at: ``open``, ``close``, either with an offset (``open+30m``, ``close-5m``), or ``HH:MM`` local.
+            tz: IANA zone of ``HH:MM``; None for the calendar's.
+        """
+
+    def record(self, **values: float) -> None:
+        """Keep named figures of this instant for the result's ``records``, which names the instant ``timestamp``."""

@@ -1,0 +1,1 @@
+"""Run backtests, instant by instant."""

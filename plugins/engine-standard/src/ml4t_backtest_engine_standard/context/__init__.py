@@ -1,0 +1,1 @@
+"""What a strategy is given, and where its requests go."""
