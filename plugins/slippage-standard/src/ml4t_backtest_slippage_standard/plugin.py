@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ml4t.backtest.hookspecs import Manifest, hookimpl
 
-MANIFEST = Manifest(api=1, name="slippage-standard", summary="no, proportional, fixed and half-spread slippage")
+MANIFEST = Manifest(api=1, name="slippage-standard", summary="none, basis points, fixed, half-spread, volume-share")
 
 
 @hookimpl
@@ -17,4 +17,5 @@ def ml4t_register_slippage_models() -> Mapping[str, str]:
         "bps": "ml4t_backtest_slippage_standard.models:BasisPointSlippage",
         "fixed": "ml4t_backtest_slippage_standard.models:FixedSlippage",
         "spread": "ml4t_backtest_slippage_standard.models:SpreadSlippage",
+        "volume-share": "ml4t_backtest_slippage_standard.models:VolumeShareSlippage",
     }
