@@ -257,7 +257,7 @@ class RunState:
         symbols: names and ids released so far.
         tags: text of order tags; row 0 is the empty tag.
         client_ids: text of client order ids; row 0 is the empty one.
-        session_closes: int64 (s,), UTC ns, the closes of the run's sessions.
+        session_opens, session_closes: int64 (s,), UTC ns, of the run's sessions.
         now: the instant being processed.
         known_at: the newest ``known_at`` released so far.
     """
@@ -279,6 +279,7 @@ class RunState:
         self.ledger = Table(LEDGER, self.counters, self.LEDGER)
         self.equity = Table(EQUITY, self.counters, self.EQUITY)
         self.terms = Table(TERMS, self.counters, self.TERMS)
+        self.session_opens: NDArray[np.int64] = np.zeros(0, np.int64)
         self.session_closes: NDArray[np.int64] = np.zeros(0, np.int64)
         self.instruments: NDArray[np.void] = np.zeros(0, INSTRUMENT)
         self.books: NDArray[np.void] = np.zeros(0, BOOK)
