@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING
 
-import numba
-import numpy as np
-
-from ml4t.backtest.errors import RunFileError
+from ml4t_backtest_commission_standard.shape import Commission, Floats, Table, compiled, not_negative
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from ml4t.backtest.interfaces import Setup
 
-__all__ = ["NoCommission", "PerShareCommission", "PerTradeCommission", "PercentCommission"]
-
-Function = TypeVar("Function", bound=Callable[..., float])
-Table: TypeAlias = "NDArray[np.void]"
-Floats: TypeAlias = "NDArray[np.float64]"
-
-
-def compiled(function: Function) -> Function:
-    """Compile with the one set of options that gives the same bits as the interpreter."""
-    return cast(Function, numba.njit(error_model="numpy")(function))
+__all__ = [
+    "NoCommission",
+    "PerContractCommission",
+    "PerShareCommission",
+    "PerTradeCommission",
+    "PercentCommission",
+]
 
 
 @compiled
@@ -35,27 +26,38 @@ def nothing(orders: Table, i: int, market: Table, params: Floats, state: Floats)
 
 
 @compiled
-def per_share(orders: Table, i: int, market: Table, params: Floats, state: Floats) -> float:
-    """Return what this fill adds to ``max(params[1], params[0] * quantity filled)`` of its order.
+def per_unit(orders: Table, i: int, market: Table, params: Floats, state: Floats) -> float:
+    """Return what an order owes for all that it has filled, this fill included, less what it has paid.
 
-    So the minimum is charged once an order, with its first fill, and covers the later ones as far as it goes.
+    It owes ``params[0]`` a unit and ``params[1]`` once, at least ``params[2]`` and, unless ``params[3]`` is
+    negative, at most ``params[3]`` of its value, even where that is below the minimum. The value is taken at the
+    price of this fill, as orders keep no sum of their values.
     """
-    rate = params[0]
-    minimum = params[1]
-    before: float = abs(orders[i]["filled"])
-    after = before + abs(market[0]["quantity"])
-    due: float = max(minimum, rate * after)
-    if before > 0.0:
-        due -= max(minimum, rate * before)
-    return due
+    bar = market[0]
+    filled: float = abs(orders[i]["filled"]) + abs(bar["quantity"])
+    paid: float = orders[i]["commission"]
+    due: float = max(params[2], params[0] * filled + params[1])
+    if params[3] >= 0.0:
+        due = min(due, params[3] * abs(filled * bar["price"] * bar["multiplier"]))
+    # Where the price fell, the maximum may fall below what was paid; nothing is paid back.
+    return max(0.0, due - paid)
 
 
 @compiled
 def percent_of_value(orders: Table, i: int, market: Table, params: Floats, state: Floats) -> float:
-    """Return ``params[0]`` times the value of the fill."""
+    """Return ``params[0]`` times the value of the fill, and what lacks of the order's minimum ``params[1]``.
+
+    An order that has paid more than the minimum has paid for its value, and goes on so. One that has not is
+    taken to have filled all at the price of this fill, as orders keep no sum of their values.
+    """
     bar = market[0]
     cost: float = params[0] * abs(bar["quantity"] * bar["price"] * bar["multiplier"])
-    return cost
+    paid: float = orders[i]["commission"]
+    if params[1] == 0.0 or paid > params[1]:
+        return cost
+    filled: float = abs(orders[i]["filled"]) + abs(bar["quantity"])
+    due: float = max(params[1], params[0] * abs(filled * bar["price"] * bar["multiplier"]))
+    return max(0.0, due - paid)
 
 
 @compiled
@@ -67,31 +69,7 @@ def per_trade(orders: Table, i: int, market: Table, params: Floats, state: Float
     return amount
 
 
-def _finite(value: float, key: str, setup: Setup) -> float:
-    if not 0.0 <= value < float("inf"):
-        raise RunFileError(f"{key} of commission model {setup.name} was {value}; give a finite number >= 0")
-    return value
-
-
-class _Commission:
-    function: Callable[..., float]
-    _params: tuple[float, ...] = ()
-    _phrase = "none"
-
-    def params(self) -> NDArray[np.float64]:
-        """Return the parameters of the function."""
-        return np.array(self._params, np.float64)
-
-    def initial_state(self) -> NDArray[np.float64]:
-        """Return no state: what an order was charged follows from what it has filled."""
-        return np.zeros(0)
-
-    def describe(self) -> str:
-        """Return the settings with their units."""
-        return self._phrase
-
-
-class NoCommission(_Commission):
+class NoCommission(Commission):
     """Charge nothing."""
 
     function = staticmethod(nothing)
@@ -104,49 +82,85 @@ class NoCommission(_Commission):
         self._params = ()
 
 
-class PerShareCommission(_Commission):
-    """An amount per share with a minimum an order (IBKR Pro fixed; zipline's ``PerShare``)."""
+class PerShareCommission(Commission):
+    """An amount per share, with bounds for an order (IBKR Pro fixed; zipline's ``PerShare``)."""
 
-    function = staticmethod(per_share)
+    function = staticmethod(per_unit)
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        """Rate and minimum.
+        """Rate, minimum and maximum.
 
         Attributes:
             rate: Currency per share or unit, >= 0. Default 0.005, as IBKR Pro fixed for US shares.
             minimum: Currency per order, >= 0, charged once however many fills it has. Default 0; IBKR: 1.0.
+            maximum: Fraction of the order's value, >= 0, over which it pays nothing, even to reach the minimum.
+                Default none; IBKR: 0.01.
         """
 
         rate: float = 0.005
         minimum: float = 0.0
+        maximum: float | None = None
 
     def __init__(self, config: Config, setup: Setup) -> None:
-        self._params = (_finite(config.rate, "rate", setup), _finite(config.minimum, "minimum", setup))
-        self._phrase = f"{config.rate:g} per share, at least {config.minimum:g} per order"
+        rate, minimum = not_negative(config.rate, "rate", setup), not_negative(config.minimum, "minimum", setup)
+        maximum = -1.0 if config.maximum is None else not_negative(config.maximum, "maximum", setup)
+        self._params = (rate, 0.0, minimum, maximum)
+        most = "" if config.maximum is None else f", at most {config.maximum * 100:g} % of its value"
+        self._phrase = f"{config.rate:g} per share, at least {config.minimum:g} per order{most}"
 
 
-class PercentCommission(_Commission):
+class PerContractCommission(Commission):
+    """An amount per contract and one per order (zipline's ``PerContract``; backtrader's fixed ``commission``)."""
+
+    function = staticmethod(per_unit)
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        """Rate, fee and minimum.
+
+        Attributes:
+            rate: Currency per contract, >= 0. No default.
+            fee: Currency per order, >= 0, charged with its first fill (zipline's ``exchange_fee``). Default 0.
+            minimum: Currency per order, fee included, >= 0, charged once however many fills it has. Default 0.
+        """
+
+        rate: float
+        fee: float = 0.0
+        minimum: float = 0.0
+
+    def __init__(self, config: Config, setup: Setup) -> None:
+        rate, fee = not_negative(config.rate, "rate", setup), not_negative(config.fee, "fee", setup)
+        self._params = (rate, fee, not_negative(config.minimum, "minimum", setup), -1.0)
+        plus = f" and {config.fee:g} per order" if config.fee else ""
+        least = f", at least {config.minimum:g} per order" if config.minimum else ""
+        self._phrase = f"{config.rate:g} per contract{plus}{least}"
+
+
+class PercentCommission(Commission):
     """A fraction of the value traded (backtrader's ``commission``; zipline's ``PerDollar``)."""
 
     function = staticmethod(percent_of_value)
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        """Rate.
+        """Rate and minimum.
 
         Attributes:
             rate: Fraction of ``|quantity * price * multiplier|``, >= 0; 0.001 is 10 bps. No default.
+            minimum: Currency per order, >= 0, charged once however many fills it has. Default 0.
         """
 
         rate: float
+        minimum: float = 0.0
 
     def __init__(self, config: Config, setup: Setup) -> None:
-        self._params = (_finite(config.rate, "rate", setup),)
-        self._phrase = f"{config.rate * 10_000:g} bps of value"
+        self._params = (not_negative(config.rate, "rate", setup), not_negative(config.minimum, "minimum", setup))
+        least = f", at least {config.minimum:g} per order" if config.minimum else ""
+        self._phrase = f"{config.rate * 10_000:g} bps of value{least}"
 
 
-class PerTradeCommission(_Commission):
+class PerTradeCommission(Commission):
     """An amount per order (zipline's ``PerTrade``)."""
 
     function = staticmethod(per_trade)
@@ -162,5 +176,5 @@ class PerTradeCommission(_Commission):
         amount: float
 
     def __init__(self, config: Config, setup: Setup) -> None:
-        self._params = (_finite(config.amount, "amount", setup),)
+        self._params = (not_negative(config.amount, "amount", setup),)
         self._phrase = f"{config.amount:g} per order"

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from ml4t.backtest.hookspecs import Manifest, hookimpl
 
-MANIFEST = Manifest(api=1, name="commission-standard", summary="commission per share, per cent of value or per trade")
+MANIFEST = Manifest(
+    api=1, name="commission-standard", summary="per share, contract or trade, per cent of value, tiered"
+)
 
 
 @hookimpl
@@ -17,4 +19,6 @@ def ml4t_register_commission_models() -> Mapping[str, str]:
         "per-share": "ml4t_backtest_commission_standard.models:PerShareCommission",
         "percent": "ml4t_backtest_commission_standard.models:PercentCommission",
         "per-trade": "ml4t_backtest_commission_standard.models:PerTradeCommission",
+        "per-contract": "ml4t_backtest_commission_standard.models:PerContractCommission",
+        "tiered": "ml4t_backtest_commission_standard.tiered:TieredCommission",
     }
