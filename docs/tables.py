@@ -12,10 +12,10 @@ import ml4t_backtest_testkit as kit
 from ml4t.backtest.config import describe_config
 from ml4t.backtest.hookspecs import KIND_OF_HOOK
 from ml4t.backtest.plugins import PluginHost
-from ml4t_backtest_engine_standard.assembly.assembly import Instrument
+from ml4t_backtest_engine_standard.assembly.parts import Instrument
 
 REFERENCE = Path(__file__).with_name("reference")
-_NOT_IN_RUN_FILES = ("scenario", "engine")
+_NOT_IN_RUN_FILES = ("scenario", "engine", "gate")
 BEGIN, END = "<!-- made by docs/tables.py: begin -->", "<!-- end -->"
 
 

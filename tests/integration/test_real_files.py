@@ -8,11 +8,12 @@ import pytest
 
 from ml4t.backtest.config import build_config
 from ml4t.backtest.errors import DataError
-from ml4t.backtest.interfaces import Setup, Window
+from ml4t.backtest.interfaces import Window
 from ml4t_backtest_feed_csv.feed import CSVDataFeed
 from ml4t_backtest_feed_frame.feed import FrameDataFeed
 from ml4t_backtest_feed_parquet.feed import ParquetDataFeed
 from ml4t_backtest_signal_parquet.source import ParquetSignalSource
+from ml4t_backtest_testkit import make_setup
 
 OHLCV = ("open", "high", "low", "close", "volume")
 MINUTE = {"bar": "1m", "stamp": "open"}
@@ -31,7 +32,7 @@ def data():
 def opened(cls, folder, **settings):
     """Open a source with the settings of a run file."""
     config = build_config(cls.Config, settings, where="source", owner=cls.__name__)
-    source = cls(config, Setup(name="source", base_dir=folder))
+    source = cls(config, make_setup("source", folder))
     source.open(Window())
     return source
 

@@ -4,9 +4,8 @@ from itertools import count
 
 import pytest
 
-from ml4t.backtest.interfaces import Setup
 from ml4t_backtest_feed_csv.feed import CSVDataFeed
-from ml4t_backtest_testkit import FeedConformance, PluginConformance
+from ml4t_backtest_testkit import FeedConformance, PluginConformance, make_setup
 
 
 class TestPlugin(PluginConformance):
@@ -23,6 +22,6 @@ class TestCSVDataFeed(FeedConformance):
         def make(rows, **settings):
             path = tmp_path / f"{next(made)}.csv"
             rows.write_csv(path)
-            return CSVDataFeed(CSVDataFeed.Config(path=str(path), **settings), Setup(name="csv"))
+            return CSVDataFeed(CSVDataFeed.Config(path=str(path), **settings), make_setup("csv"))
 
         return make

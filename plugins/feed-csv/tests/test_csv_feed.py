@@ -8,10 +8,11 @@ import pytest
 
 from ml4t.backtest.config import build_config
 from ml4t.backtest.errors import DataError
-from ml4t.backtest.interfaces import Setup, Window
+from ml4t.backtest.interfaces import Window
 from ml4t_backtest_feed_csv import plugin
 from ml4t_backtest_feed_csv.feed import CSVDataFeed
 from ml4t_backtest_feed_csv.reading import CSVFeedConfig
+from ml4t_backtest_testkit import make_setup
 
 DAILY = """\
 timestamp,symbol,open,close,volume
@@ -28,7 +29,7 @@ def opened(folder, text, name="prices.csv", **settings):
     (folder / name).write_text(text)
     settings.setdefault("path", name)
     config = build_config(CSVFeedConfig, settings, where="feed", owner="feed-csv")
-    feed = CSVDataFeed(config, Setup(name="prices", base_dir=folder))
+    feed = CSVDataFeed(config, make_setup("prices", folder))
     feed.open(Window())
     return feed
 

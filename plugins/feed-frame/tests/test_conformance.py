@@ -2,9 +2,8 @@
 
 import pytest
 
-from ml4t.backtest.interfaces import Setup
 from ml4t_backtest_feed_frame.feed import FrameDataFeed
-from ml4t_backtest_testkit import FeedConformance, PluginConformance
+from ml4t_backtest_testkit import FeedConformance, PluginConformance, make_setup
 
 
 class TestPlugin(PluginConformance):
@@ -17,6 +16,6 @@ class TestFrameDataFeed(FeedConformance):
     @pytest.fixture
     def make_source(self):
         def make(rows, **settings):
-            return FrameDataFeed(FrameDataFeed.Config(frame=rows, **settings), Setup(name="prices"))
+            return FrameDataFeed(FrameDataFeed.Config(frame=rows, **settings), make_setup("prices"))
 
         return make

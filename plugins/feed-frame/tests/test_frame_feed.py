@@ -10,10 +10,11 @@ import pytest
 
 from ml4t.backtest.config import build_config
 from ml4t.backtest.errors import DataError
-from ml4t.backtest.interfaces import Setup, Window
+from ml4t.backtest.interfaces import Window
 from ml4t_backtest_feed_frame import plugin
 from ml4t_backtest_feed_frame.feed import FrameDataFeed, FrameFeedConfig
-from ml4t_backtest_feed_frame.long import long_frame
+from ml4t_backtest_gate_standard.frames import long_frame
+from ml4t_backtest_testkit import make_setup
 
 DAYS = [date(2024, 1, 2), date(2024, 1, 3)]
 LONG = pl.DataFrame(
@@ -29,7 +30,7 @@ LONG = pl.DataFrame(
 def made(frame, **settings):
     """Make a feed of a frame."""
     config = build_config(FrameFeedConfig, {"frame": frame, **settings}, where="feed", owner="feed-frame")
-    return FrameDataFeed(config, Setup(name="prices"))
+    return FrameDataFeed(config, make_setup("prices"))
 
 
 def opened(frame, **settings):

@@ -4,9 +4,8 @@ from itertools import count
 
 import pytest
 
-from ml4t.backtest.interfaces import Setup
 from ml4t_backtest_feed_parquet.feed import ParquetDataFeed
-from ml4t_backtest_testkit import FeedConformance, PluginConformance, random_market
+from ml4t_backtest_testkit import FeedConformance, PluginConformance, make_setup, random_market
 
 
 class TestPlugin(PluginConformance):
@@ -23,7 +22,7 @@ class TestParquetDataFeed(FeedConformance):
         def make(rows, **settings):
             path = tmp_path / f"{next(made)}.parquet"
             rows.write_parquet(path)
-            return ParquetDataFeed(ParquetDataFeed.Config(path=str(path), **settings), Setup(name="parquet"))
+            return ParquetDataFeed(ParquetDataFeed.Config(path=str(path), **settings), make_setup("parquet"))
 
         return make
 
@@ -43,6 +42,6 @@ class TestMinuteBars(TestParquetDataFeed):
             path = tmp_path / f"{next(made)}.parquet"
             rows.write_parquet(path)
             config = ParquetDataFeed.Config(path=str(path), bar="5m", stamp="close", **settings)
-            return ParquetDataFeed(config, Setup(name="parquet"))
+            return ParquetDataFeed(config, make_setup("parquet"))
 
         return make

@@ -8,9 +8,10 @@ import pytest
 
 from ml4t.backtest.config import build_config
 from ml4t.backtest.errors import DataError
-from ml4t.backtest.interfaces import Setup, Window
+from ml4t.backtest.interfaces import Window
 from ml4t_backtest_feed_parquet import plugin
 from ml4t_backtest_feed_parquet.feed import ParquetDataFeed, ParquetFeedConfig
+from ml4t_backtest_testkit import make_setup
 
 DAYS = [date(2024, 1, day) for day in (2, 3, 4)]
 
@@ -25,7 +26,7 @@ def bars(*symbols):
 def opened(folder, window=None, **settings):
     """Open a feed of files in a folder."""
     config = build_config(ParquetFeedConfig, settings, where="feed", owner="feed-parquet")
-    feed = ParquetDataFeed(config, Setup(name="prices", base_dir=folder))
+    feed = ParquetDataFeed(config, make_setup("prices", folder))
     feed.open(window or Window())
     return feed
 

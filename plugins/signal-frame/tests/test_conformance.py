@@ -2,9 +2,8 @@
 
 import pytest
 
-from ml4t.backtest.interfaces import Setup
 from ml4t_backtest_signal_frame.source import FrameSignalSource
-from ml4t_backtest_testkit import PluginConformance, SignalConformance
+from ml4t_backtest_testkit import PluginConformance, SignalConformance, make_setup
 
 
 class TestPlugin(PluginConformance):
@@ -17,6 +16,6 @@ class TestFrameSignalSource(SignalConformance):
     @pytest.fixture
     def make_source(self):
         def make(rows, **settings):
-            return FrameSignalSource(FrameSignalSource.Config(frame=rows, **settings), Setup(name="prices"))
+            return FrameSignalSource(FrameSignalSource.Config(frame=rows, **settings), make_setup("prices"))
 
         return make

@@ -9,9 +9,10 @@ import pytest
 
 from ml4t.backtest.config import build_config
 from ml4t.backtest.errors import DataError
-from ml4t.backtest.interfaces import Setup, Window
+from ml4t.backtest.interfaces import Window
 from ml4t_backtest_signal_frame import plugin
 from ml4t_backtest_signal_frame.source import FrameSignalConfig, FrameSignalSource
+from ml4t_backtest_testkit import make_setup
 
 DAYS = [date(2024, 1, 2), date(2024, 1, 3)]
 LONG = pl.DataFrame(
@@ -23,7 +24,7 @@ WIDE = pl.DataFrame({"timestamp": DAYS, "A": [1.0, 2.0], "B": [-1.0, -2.0]})
 def made(frame, name="predictions", **settings):
     """Make a source of a frame."""
     config = build_config(FrameSignalConfig, {"frame": frame, **settings}, where="signal", owner="signal-frame")
-    return FrameSignalSource(config, Setup(name=name))
+    return FrameSignalSource(config, make_setup(name))
 
 
 def opened(frame, name="predictions", **settings):

@@ -4,9 +4,8 @@ from itertools import count
 
 import pytest
 
-from ml4t.backtest.interfaces import Setup
 from ml4t_backtest_signal_parquet.source import ParquetSignalSource
-from ml4t_backtest_testkit import PluginConformance, SignalConformance
+from ml4t_backtest_testkit import PluginConformance, SignalConformance, make_setup
 
 
 class TestPlugin(PluginConformance):
@@ -23,6 +22,6 @@ class TestParquetSignalSource(SignalConformance):
         def make(rows, **settings):
             path = tmp_path / f"{next(made)}.parquet"
             rows.write_parquet(path)
-            return ParquetSignalSource(ParquetSignalSource.Config(path=str(path), **settings), Setup(name="parquet"))
+            return ParquetSignalSource(ParquetSignalSource.Config(path=str(path), **settings), make_setup("parquet"))
 
         return make

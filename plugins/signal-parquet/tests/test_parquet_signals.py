@@ -7,9 +7,10 @@ import pytest
 
 from ml4t.backtest.config import build_config
 from ml4t.backtest.errors import DataError, RunFileError
-from ml4t.backtest.interfaces import Setup, Window
+from ml4t.backtest.interfaces import Window
 from ml4t_backtest_signal_parquet import plugin
 from ml4t_backtest_signal_parquet.source import ParquetSignalConfig, ParquetSignalSource
+from ml4t_backtest_testkit import make_setup
 
 MOMENT = datetime(2024, 1, 2, 15, 0, tzinfo=UTC)
 KEYS = {"symbol": ["A", "B", "A", "B"], "sector": ["x"] * 4, "score": [1.0, -1.0, 2.0, None], "rank": [1, 2, 1, 2]}
@@ -22,7 +23,7 @@ def opened(folder, stamps, **settings):
     pl.DataFrame({**KEYS, **stamps}).write_parquet(folder / "predictions.parquet")
     settings.setdefault("path", "predictions.parquet")
     config = build_config(ParquetSignalConfig, settings, where="signal", owner="signal-parquet")
-    source = ParquetSignalSource(config, Setup(name="predictions", base_dir=folder))
+    source = ParquetSignalSource(config, make_setup("predictions", folder))
     source.open(Window())
     return source
 

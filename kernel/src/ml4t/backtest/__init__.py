@@ -38,9 +38,9 @@ def __getattr__(name: str) -> object:
 
         return version("ml4t-backtest-kernel")
     if name == "Engine":
-        from ml4t.backtest.plugins import find_engine
+        from ml4t.backtest.plugins import find_standard
 
-        value = find_engine()
+        value = find_standard("engine").load()
     elif name in _HOME:
         value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
     else:

@@ -21,6 +21,7 @@ _FIRST_PARTY = {
     "commission-standard": ("commission", "none per-share percent per-trade"),
     "data-sample": ("feed", "sample"),
     "engine-standard": ("engine", "standard"),
+    "gate-standard": ("gate", "standard"),
     "fill-standard": ("fill", "next-open next-close same-close"),
     "slippage-standard": ("slippage", "none bps fixed spread"),
 }

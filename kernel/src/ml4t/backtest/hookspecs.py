@@ -37,7 +37,7 @@ hookimpl = HookimplMarker(PROJECT)
 _KINDS = (
     "feeds:feed signal_sources:signal strategies:strategy brokers:broker fill_models:fill"
     " slippage_models:slippage commission_models:commission impact_models:impact risk_managers:risk"
-    " portfolios:portfolio reporters:reporter calendars:calendar scenarios:scenario engines:engine"
+    " portfolios:portfolio reporters:reporter calendars:calendar scenarios:scenario engines:engine gates:gate"
 )
 KIND_OF_HOOK: Mapping[str, str] = {
     f"ml4t_register_{plural}": kind for plural, kind in (pair.split(":") for pair in _KINDS.split())
@@ -127,6 +127,11 @@ def ml4t_register_scenarios() -> Mapping[str, str] | None:
 @hookspec
 def ml4t_register_engines() -> Mapping[str, str] | None:
     """Offer what runs a backtest; ``standard`` is what ``ml4t.backtest.Engine`` means (``Engine``)."""
+
+
+@hookspec
+def ml4t_register_gates() -> Mapping[str, str] | None:
+    """Offer row checks; ``standard`` is what every source of a run is given (``Gate``)."""
 
 
 @hookspec

@@ -24,7 +24,7 @@ from ml4t.backtest.errors import PluginError
 from ml4t.backtest.plugin_index import Installed, PluginIndex
 from ml4t.backtest.probe import examine, explain
 
-__all__ = ["Failure", "Plugin", "PluginHost", "find_engine"]
+__all__ = ["Failure", "Plugin", "PluginHost", "find_standard"]
 
 ENVIRONMENT = "ML4T_BACKTEST_PLUGINS"
 _COMPARE = {">=": ge, "<=": le, "==": eq, "!=": ne, "<": lt, ">": gt}
@@ -212,14 +212,14 @@ class PluginHost:
         return " or ".join(f"{former} offered it: pip install {former}" for former in before)
 
 
-def find_engine() -> Any:  # a class; type checkers see it through the package's stub
-    """Import and return the class of engine ``standard``, whatever the choice of plugins for a run.
+def find_standard(kind: str) -> ComponentRef:
+    """Find the component ``standard`` of a kind that every run needs, whatever the choice of plugins for it.
 
     Raises:
         UnknownComponent: No installed distribution offers it; says which one does.
     """
-    own = [plugin for plugin in _installed() if plugin.entry.name == "engine-standard"]
-    return PluginHost(installed=own, environment={}).components.resolve("engine", "standard").load()
+    own = [plugin for plugin in _installed() if plugin.entry.name == f"{kind}-standard"]
+    return PluginHost(installed=own, environment={}).components.resolve(kind, "standard")
 
 
 class _Hooks:

@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ml4t.backtest import interfaces
 from ml4t.backtest.config import Errors
 from ml4t.backtest.core.bus import EventBus
 from ml4t.backtest.errors import RunError, RunInterrupted
 from ml4t.backtest.interfaces import RunFile
 from ml4t.backtest.plugins import PluginHost
-from ml4t_backtest_engine_standard.assembly.assembly import Parts, assemble, build_reporter
+from ml4t_backtest_engine_standard.assembly.assembly import assemble, build_reporter
+from ml4t_backtest_engine_standard.assembly.parts import Parts
 from ml4t_backtest_engine_standard.assembly.runfile import LIST_KEYS, check_keys, fit_values, read_run_file
 from ml4t_backtest_engine_standard.context.handles import to_datetime
 from ml4t_backtest_engine_standard.loop.instant import Instants
@@ -248,3 +250,7 @@ def _as_list(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
+
+
+if TYPE_CHECKING:
+    _keeps_the_contract: interfaces.Engine = Engine()

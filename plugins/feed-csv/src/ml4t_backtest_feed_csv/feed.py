@@ -7,10 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from ml4t.backtest.core.frames import OpenRows, open_rows
 from ml4t.backtest.errors import DataError
-from ml4t.backtest.interfaces import DataFeed, Setup, SourceSpec, Window
-from ml4t_backtest_feed_csv.files import digest_files, find_files, place_in
+from ml4t.backtest.interfaces import DataFeed, OpenRows, Setup, SourceSpec, Window
 from ml4t_backtest_feed_csv.reading import CSVFeedConfig, read_frame
 
 __all__ = ["CSVDataFeed"]
@@ -25,23 +23,14 @@ class CSVDataFeed(DataFeed):
     Config = CSVFeedConfig
 
     def __init__(self, config: CSVFeedConfig, setup: Setup) -> None:
-        self._config, self._setup = config, setup
+        self._config, self._setup, self._gate = config, setup, setup.gate
         self._files: list[Path] = []
         self._rows: OpenRows | None = None
 
     @property
     def spec(self) -> SourceSpec:
         """The description of this feed; valid after ``open``."""
-        rows, config = self._opened, self._config
-        return SourceSpec(
-            name=self._setup.name,
-            kind=rows.kind,
-            fields=rows.fields,
-            rule=rows.rule,
-            prices=(config.prices or "raw") if rows.kind == "bar" else None,
-            drives=config.drives,
-            origin=self._origin,
-        )
+        return self._opened.spec
 
     def open(self, window: Window) -> None:
         """Read the files and check their rows.
@@ -49,15 +38,17 @@ class CSVDataFeed(DataFeed):
         Raises:
             DataError: Naming file, rows, what is wrong and what to do.
         """
-        self._files = find_files(self._config.path, self._setup)
-        frames = [read_frame(file, self._config) for file in self._files]
+        self._files = self._gate.find_files(self._config.path, self._setup)
+        frames = [read_frame(file, self._config, self._gate) for file in self._files]
         heights = {file: frame.height for file, frame in zip(self._files, frames, strict=True)}
         try:
             whole = pl.concat(frames, how="diagonal_relaxed").lazy()
         except pl.exceptions.PolarsError as error:
             raise DataError(f"{self._origin}: the files differ in their columns: {error}") from error
-        place = place_in(self._files, heights.__getitem__)
-        self._rows = open_rows(whole, self._config, window, origin=self._origin, place=place)
+        place = self._gate.place_in(self._files, heights.__getitem__)
+        self._rows = self._gate.open_rows(
+            whole, self._config, window, name=self._setup.name, origin=self._origin, place=place
+        )
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """Yield the rows in time order."""
@@ -65,7 +56,7 @@ class CSVDataFeed(DataFeed):
 
     def digest(self) -> str:
         """SHA-256 (hex) of the files' bytes."""
-        return digest_files(self._files)
+        return self._gate.digest_files(self._files)
 
     def notes(self) -> tuple[str, ...]:
         """Findings that do not stop a run, one sentence each."""

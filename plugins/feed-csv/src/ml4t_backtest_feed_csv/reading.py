@@ -9,8 +9,8 @@ from typing import Literal
 
 import polars as pl
 
-from ml4t.backtest.core.frames import Arrangement, FeedConfig
 from ml4t.backtest.errors import DataError
+from ml4t.backtest.interfaces.gate import FeedConfig, Gate
 
 __all__ = ["CSVFeedConfig", "parse_numbers", "parse_stamps", "read_frame"]
 
@@ -41,7 +41,7 @@ class CSVFeedConfig(FeedConfig):
     skip_rows: int = 0
 
 
-def read_frame(file: Path, config: CSVFeedConfig) -> pl.DataFrame:
+def read_frame(file: Path, config: CSVFeedConfig, gate: Gate) -> pl.DataFrame:
     """Read the columns of a file that a run needs, stamps and numbers parsed.
 
     Raises:
@@ -53,7 +53,7 @@ def read_frame(file: Path, config: CSVFeedConfig) -> pl.DataFrame:
         schema = pl.Schema(dict.fromkeys(names, pl.Float64()))
         if config.symbol_from == "filename":
             schema["symbol"] = pl.Float64()
-        found = Arrangement(schema, config, file.name)
+        found = gate.arrange(schema, config, file.name)
         keys = {found.columns.get("symbol"), *(found.columns[name] for name in found.times)}
         frame = pl.read_csv(
             file,

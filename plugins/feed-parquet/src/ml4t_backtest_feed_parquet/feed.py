@@ -9,9 +9,7 @@ from typing import Literal
 
 import polars as pl
 
-from ml4t.backtest.core.frames import FeedConfig, OpenRows, open_rows
-from ml4t.backtest.interfaces import DataFeed, Setup, SourceSpec, Window
-from ml4t_backtest_feed_parquet.files import digest_files, find_files, place_in
+from ml4t.backtest.interfaces import DataFeed, FeedConfig, OpenRows, Setup, SourceSpec, Window
 
 __all__ = ["ParquetDataFeed", "ParquetFeedConfig"]
 
@@ -35,23 +33,14 @@ class ParquetDataFeed(DataFeed):
     Config = ParquetFeedConfig
 
     def __init__(self, config: ParquetFeedConfig, setup: Setup) -> None:
-        self._config, self._setup = config, setup
+        self._config, self._setup, self._gate = config, setup, setup.gate
         self._files: list[Path] = []
         self._rows: OpenRows | None = None
 
     @property
     def spec(self) -> SourceSpec:
         """The description of this feed; valid after ``open``."""
-        rows, config = self._opened, self._config
-        return SourceSpec(
-            name=self._setup.name,
-            kind=rows.kind,
-            fields=rows.fields,
-            rule=rows.rule,
-            prices=(config.prices or "raw") if rows.kind == "bar" else None,
-            drives=config.drives,
-            origin=self._origin,
-        )
+        return self._opened.spec
 
     def open(self, window: Window) -> None:
         """Find the files and check their rows.
@@ -59,9 +48,13 @@ class ParquetDataFeed(DataFeed):
         Raises:
             DataError: Naming file, rows, what is wrong and what to do.
         """
-        files = self._files = find_files(self._config.path, self._setup)
-        place = place_in(files, lambda file: pl.scan_parquet(file, glob=False).select(pl.len()).collect().item())
-        self._rows = open_rows(self._scan(), self._config, window, origin=self._origin, place=place)
+        files = self._files = self._gate.find_files(self._config.path, self._setup)
+        place = self._gate.place_in(
+            files, lambda file: pl.scan_parquet(file, glob=False).select(pl.len()).collect().item()
+        )
+        self._rows = self._gate.open_rows(
+            self._scan(), self._config, window, name=self._setup.name, origin=self._origin, place=place
+        )
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """Yield the rows in time order."""
@@ -69,7 +62,7 @@ class ParquetDataFeed(DataFeed):
 
     def digest(self) -> str:
         """SHA-256 (hex) of the files' bytes."""
-        return digest_files(self._files)
+        return self._gate.digest_files(self._files)
 
     def notes(self) -> tuple[str, ...]:
         """Findings that do not stop a run, one sentence each."""

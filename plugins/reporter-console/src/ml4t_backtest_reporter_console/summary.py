@@ -98,7 +98,7 @@ def _returns(metrics: Mapping[str, float]) -> Iterator[tuple[str, str]]:
 
 def _signals(result: Result) -> str:
     """Return what became of signal rows, and what the engine counted beside."""
-    fates = dict(result.signals["fate"].value_counts().iter_rows()) if result.journal.signal_chunks else {}
+    fates = dict(result.signals["fate"].value_counts().iter_rows())
     named = {name: fates.get(name, 0) for name in ("traded", "refused", "late", "stale", "unused")}
     return ", ".join(f"{count:,} {name}" for name, count in named.items() if count)
 

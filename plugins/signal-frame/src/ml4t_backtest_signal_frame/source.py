@@ -7,10 +7,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from ml4t.backtest.core.frames import Arrangement, OpenRows, SignalConfig, open_rows
-from ml4t.backtest.core.stamps import parse_duration
-from ml4t.backtest.interfaces import Setup, SignalSource, SourceSpec, Window
-from ml4t_backtest_signal_frame.long import digest_frame, is_wide, long_frame, own_memory, unpivoted
+from ml4t.backtest.interfaces import OpenRows, Setup, SignalConfig, SignalSource, SourceSpec, Window
 
 __all__ = ["FrameSignalConfig", "FrameSignalSource"]
 
@@ -34,31 +31,15 @@ class FrameSignalSource(SignalSource):
     Config = FrameSignalConfig
 
     def __init__(self, config: FrameSignalConfig, setup: Setup) -> None:
-        self._config, self._setup = config, setup
+        self._config, self._setup, self._gate = config, setup, setup.gate
         self._origin = f"<{setup.name}>"
-        self._valid_for = None if config.valid_for is None else parse_duration(config.valid_for)
-        frame = long_frame(config.frame, self._origin)
-        if config.symbol is None and not config.columns and is_wide(frame):
-            frame = unpivoted(frame, config.values[0] if config.values else setup.name, self._origin)
-            # No value is no row: a symbol without one keeps the value that is still valid.
-            frame = frame.drop_nulls().drop_nans()
-        found = Arrangement(frame.schema, config, self._origin)
-        self._frame = own_memory(frame.select(list(dict.fromkeys(found.columns.values()))))
+        self._frame = setup.gate.take_frame(config.frame, config, name=setup.name, origin=self._origin)
         self._rows: OpenRows | None = None
 
     @property
     def spec(self) -> SourceSpec:
         """The description of this source; valid after ``open``."""
-        rows = self._opened
-        return SourceSpec(
-            name=self._setup.name,
-            kind="signal",
-            fields=rows.fields,
-            rule=rows.rule,
-            drives=False,
-            valid_for=self._valid_for,
-            origin=self._origin,
-        )
+        return self._opened.spec
 
     def open(self, window: Window) -> None:
         """Check the rows.
@@ -66,7 +47,9 @@ class FrameSignalSource(SignalSource):
         Raises:
             DataError: Naming rows, what is wrong and what to do.
         """
-        self._rows = open_rows(self._frame.lazy(), self._config, window, origin=self._origin)
+        self._rows = self._gate.open_rows(
+            self._frame.lazy(), self._config, window, name=self._setup.name, origin=self._origin
+        )
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """Yield the rows in time order."""
@@ -74,7 +57,7 @@ class FrameSignalSource(SignalSource):
 
     def digest(self) -> str:
         """SHA-256 (hex) of the columns."""
-        return digest_frame(self._frame)
+        return self._gate.digest_frame(self._frame)
 
     def notes(self) -> tuple[str, ...]:
         """Findings that do not stop a run, one sentence each."""

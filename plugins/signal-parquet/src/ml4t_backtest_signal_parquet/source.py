@@ -8,10 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from ml4t.backtest.core.frames import OpenRows, SignalConfig, open_rows
-from ml4t.backtest.core.stamps import parse_duration
-from ml4t.backtest.interfaces import Setup, SignalSource, SourceSpec, Window
-from ml4t_backtest_signal_parquet.files import digest_files, find_files, place_in
+from ml4t.backtest.interfaces import OpenRows, Setup, SignalConfig, SignalSource, SourceSpec, Window
 
 __all__ = ["ParquetSignalConfig", "ParquetSignalSource"]
 
@@ -33,24 +30,14 @@ class ParquetSignalSource(SignalSource):
     Config = ParquetSignalConfig
 
     def __init__(self, config: ParquetSignalConfig, setup: Setup) -> None:
-        self._config, self._setup = config, setup
+        self._config, self._setup, self._gate = config, setup, setup.gate
         self._files: list[Path] = []
         self._rows: OpenRows | None = None
-        self._valid_for = None if config.valid_for is None else parse_duration(config.valid_for)
 
     @property
     def spec(self) -> SourceSpec:
         """The description of this source; valid after ``open``."""
-        rows = self._opened
-        return SourceSpec(
-            name=self._setup.name,
-            kind="signal",
-            fields=rows.fields,
-            rule=rows.rule,
-            drives=False,
-            valid_for=self._valid_for,
-            origin=self._origin,
-        )
+        return self._opened.spec
 
     def open(self, window: Window) -> None:
         """Find the files and check their rows.
@@ -58,10 +45,14 @@ class ParquetSignalSource(SignalSource):
         Raises:
             DataError: Naming file, rows, what is wrong and what to do.
         """
-        files = self._files = find_files(self._config.path, self._setup)
-        place = place_in(files, lambda file: pl.scan_parquet(file, glob=False).select(pl.len()).collect().item())
+        files = self._files = self._gate.find_files(self._config.path, self._setup)
+        place = self._gate.place_in(
+            files, lambda file: pl.scan_parquet(file, glob=False).select(pl.len()).collect().item()
+        )
         source = pl.scan_parquet(files, glob=False)
-        self._rows = open_rows(source, self._config, window, origin=self._origin, place=place)
+        self._rows = self._gate.open_rows(
+            source, self._config, window, name=self._setup.name, origin=self._origin, place=place
+        )
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """Yield the rows in time order."""
@@ -69,7 +60,7 @@ class ParquetSignalSource(SignalSource):
 
     def digest(self) -> str:
         """SHA-256 (hex) of the files' bytes."""
-        return digest_files(self._files)
+        return self._gate.digest_files(self._files)
 
     def notes(self) -> tuple[str, ...]:
         """Findings that do not stop a run, one sentence each."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ml4t_backtest_testkit.conformance.sources import FeedConformance, SignalConformance
     from ml4t_backtest_testkit.conformance.strategies import StrategyConformance
     from ml4t_backtest_testkit.market import random_market
+    from ml4t_backtest_testkit.setups import make_setup
 
 __all__ = [
     "BrokerConformance",
@@ -36,6 +37,7 @@ __all__ = [
     "SignalConformance",
     "StrategyConformance",
     "benchmark",
+    "make_setup",
     "random_market",
 ]
 
@@ -52,6 +54,7 @@ _NAMES_OF = {
     "conformance.sources": "FeedConformance SignalConformance",
     "conformance.strategies": "StrategyConformance",
     "market": "random_market",
+    "setups": "make_setup",
 }
 _HOME = {name: module for module, names in _NAMES_OF.items() for name in names.split()}
 

@@ -13,9 +13,9 @@ import polars as pl
 from ml4t.backtest.interfaces import Strategy
 
 if TYPE_CHECKING:
-    from ml4t.backtest.interfaces.context import Context
     from ml4t.backtest.core.event import Event
     from ml4t.backtest.core.market import Market
+    from ml4t.backtest.interfaces.context import Context
 
 __all__ = ["CountEvents", "FollowScore", "events", "market_orders_test"]
 

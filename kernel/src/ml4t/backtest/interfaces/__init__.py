@@ -5,6 +5,7 @@ from ml4t.backtest.interfaces.calendar import Calendar
 from ml4t.backtest.interfaces.context import Context, Order, PortfolioView, Position, Session, SignalBatch
 from ml4t.backtest.interfaces.engine import Engine, RunFile
 from ml4t.backtest.interfaces.feed import Batch, DataFeed, SignalSource, Source, SourceSpec, Window
+from ml4t.backtest.interfaces.gate import Arrangement, FeedConfig, Gate, OpenRows, SignalConfig, SourceConfig
 from ml4t.backtest.interfaces.models import (
     CommissionModel,
     ExecutionModel,
@@ -21,8 +22,9 @@ from ml4t.backtest.interfaces.setup import Setup
 from ml4t.backtest.interfaces.strategy import Strategy
 
 __all__ = [
-    "Batch", "Broker", "Calendar", "CommissionModel", "Context", "DataFeed", "Engine", "ExecutionModel",
-    "ExecutionModels", "FillModel", "MarketImpactModel", "Order", "Portfolio", "PortfolioView", "Position",
-    "Progress", "Reporter", "Result", "RiskManager", "RunFile", "Session", "Setup", "SignalBatch",
-    "SignalSource", "SlippageModel", "Source", "SourceSpec", "Strategy", "Window",
+    "Arrangement", "Batch", "Broker", "Calendar", "CommissionModel", "Context", "DataFeed", "Engine",
+    "ExecutionModel", "ExecutionModels", "FeedConfig", "FillModel", "Gate", "MarketImpactModel", "OpenRows",
+    "Order", "Portfolio", "PortfolioView", "Position", "Progress", "Reporter", "Result", "RiskManager",
+    "RunFile", "Session", "Setup", "SignalBatch", "SignalConfig", "SignalSource", "SlippageModel", "Source",
+    "SourceConfig", "SourceSpec", "Strategy", "Window",
 ]  # fmt: skip

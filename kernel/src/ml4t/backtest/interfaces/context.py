@@ -6,7 +6,7 @@ the engine implements them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
@@ -199,7 +199,7 @@ class Context(Protocol):
     def position(self, symbol: str) -> Position:
         """Return the position in a symbol, flat or not."""
 
-    def open_orders(self, symbol: str | None = None) -> list[Order]:
+    def open_orders(self, symbol: str | None = None) -> Sequence[Order]:
         """Return orders that may still fill, those still in the outbox included, oldest first."""
 
     def order(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+    from ml4t.backtest.interfaces.gate import Gate
+
 __all__ = ["Setup"]
 
 
@@ -21,11 +23,13 @@ class Setup:
         name: The component's name in this run, unique per kind (a second Parquet feed is ``parquet-2``).
         seed: The run's seed.
         base_dir: Folder against which relative paths are read: that of the run file, or the current one.
+        gate: Row checks that all sources share; sources have it, other components do not.
     """
 
     name: str
     seed: int = 0
     base_dir: Path = field(default_factory=Path)
+    gate: Gate = field(default=None, repr=False, compare=False)  # type: ignore[assignment]  # a source asks, and has it
 
     @property
     def rng(self) -> np.random.Generator:

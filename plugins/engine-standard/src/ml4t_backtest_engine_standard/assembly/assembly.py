@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import date, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -18,11 +18,9 @@ from ml4t.backtest.core.sessions import DAY_NS, AlwaysOpen, SessionTable, to_ns
 from ml4t.backtest.core.stamps import parse_duration
 from ml4t.backtest.errors import BacktestError, InputError, RunFileError
 from ml4t.backtest.interfaces import (
-    Broker,
     ExecutionModels,
-    Portfolio,
+    Gate,
     Reporter,
-    RiskManager,
     RunFile,
     Setup,
     Source,
@@ -30,75 +28,17 @@ from ml4t.backtest.interfaces import (
     Strategy,
     Window,
 )
-from ml4t.backtest.plugins import PluginHost
+from ml4t.backtest.plugins import PluginHost, find_standard
+from ml4t_backtest_engine_standard.assembly.header import header_lines
+from ml4t_backtest_engine_standard.assembly.parts import Instrument, Parts
 from ml4t_backtest_engine_standard.compiled_cache import prepare_cache
 
-__all__ = ["Instrument", "Parts", "assemble"]
+__all__ = ["assemble", "build_reporter"]
 
 # Sessions are looked up in this stretch unless the run's own dates lie outside of it.
 _FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(2040, 12, 31)
 _LATER = ("table", "actions", "universe", "account", "continuous", "benchmark")
 _MODELS = ("fill", "slippage", "commission", "impact")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Instrument:
-    """Rules of trading one symbol.
-
-    Attributes:
-        symbol: The symbol, or ``*`` for every symbol without an entry of its own.
-        lot: Order sizes are truncated to multiples of this; 1 means whole shares.
-        quantity_step: Positions are rounded to this after each fill; 0 turns rounding off.
-        multiplier: Value of one unit at price 1.
-    """
-
-    symbol: str = "*"
-    lot: float = 1.0
-    quantity_step: float = 1e-9
-    multiplier: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Refuse sizes that no order could have."""
-        if not (0 < self.lot < np.inf and 0 < self.multiplier < np.inf and 0 <= self.quantity_step < np.inf):
-            raise ValueError("lot and multiplier must be above 0, quantity_step at least 0, all finite")
-
-
-@dataclass(kw_only=True)
-class Parts:
-    """The opened components of a run and what was found on the way.
-
-    Attributes:
-        rules: Symbol, or ``*`` for the rest -> its (quantity_step, lot, multiplier).
-        start, end: First instant with callbacks, last instant, UTC ns.
-        owners: (component, where it came from), for notes on errors.
-        used: Distribution -> version of everything that takes part.
-        notes: Findings that do not stop a run.
-    """
-
-    name: str
-    seed: int
-    sources: list[Source]
-    sessions: SessionTable
-    strategy: Strategy
-    strategy_setup: Setup
-    broker: Broker
-    models: ExecutionModels
-    portfolio: Portfolio
-    risk: list[RiskManager]
-    reporters: list[Reporter]
-    capital: dict[str, float]
-    rules: dict[str, tuple[float, float, float]]
-    start: int
-    end: int
-    header: tuple[str, ...] = ()
-    owners: list[tuple[object, ComponentRef]] = field(default_factory=list)
-    used: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-    @cached_property
-    def inputs(self) -> dict[str, str]:
-        """SHA-256 of what each source reads, by its name; asked once, while they are open."""
-        return {source.spec.name: source.digest() for source in self.sources}
 
 
 def assemble(run: RunFile, host: PluginHost) -> Parts:
@@ -176,7 +116,9 @@ class _Assembly:
             used=dict(sorted(self.used.items())),
             notes=[note] if note else [],
         )
-        parts.header = _header(parts, settings) + tuple(filter(None, self.host.hook.ml4t_report_header(run=self.run)))
+        parts.header = header_lines(parts, settings) + tuple(
+            filter(None, self.host.hook.ml4t_report_header(run=self.run))
+        )
         return parts
 
     # --- components -----------------------------------------------------------------------------------
@@ -240,7 +182,17 @@ class _Assembly:
         numbered = (f"{name}-{count}" for count in itertools.count(2))
         name = next(each for each in itertools.chain([name], numbered) if each not in self.names)
         self.names.append(name)
-        return Setup(name=name, seed=self.settings.get("seed") or 0, base_dir=self.run.base_dir)
+        setup = Setup(name=name, seed=self.settings.get("seed") or 0, base_dir=self.run.base_dir)
+        return replace(setup, gate=self._gate) if kind in ("feed", "signal") else setup
+
+    @cached_property
+    def _gate(self) -> Gate:
+        """Return the gate, also where a choice of plugins leaves it out: no source does without."""
+        known = "standard" in self.host.components.names("gate")
+        ref = self.host.components.resolve("gate", "standard") if known else find_standard("gate")
+        self.used[ref.distribution] = ref.version
+        gate: Gate = ref.load()()
+        return gate
 
     def _strategy(self) -> tuple[Any, Setup]:
         value = self.settings.get("strategy")
@@ -367,27 +319,3 @@ def _missing_price(spec: SourceSpec, mode: str) -> list[str]:
         return []
     what = f"{spec.origin}: feed {spec.name!r} has no column {column!r}, which orders fill at with fill {mode!r}"
     return [f'{what}: name it in [feed.columns], or use broker.fill = {{ use = "{other}" }}']
-
-
-_STAMPS = {"label": "names of sessions", "open": "starts of bars", "close": "ends of bars"}
-_STAMPS |= {"event_time": "when it happened", "known_at": "when it was known"}
-
-
-def _header(parts: Parts, settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the lines that every run begins with: what is assumed, in words."""
-    lines = [f"run {parts.name}, seed {parts.seed}, calendar {parts.sessions.name}"]
-    lines[0] += ": each day in UTC is a session" * (parts.sessions.name == "24/7")
-    lines.append(f"from {settings.get('start') or 'the first row'} to {settings.get('end') or 'the last row'}")
-    lines[-1] += f", warm-up {settings['warmup']}" if settings.get("warmup") else ""
-    lines.append("capital " + ", ".join(f"{amount:,.2f} {currency}" for currency, amount in parts.capital.items()))
-    for source in parts.sources:
-        spec = source.spec
-        basis = f", {spec.prices} prices" if spec.prices else ""
-        stamps = _STAMPS[spec.rule.convention]
-        lines.append(f"{spec.kind} source {spec.name}: {spec.origin}, stamps are {stamps}{basis}")
-    models = parts.models
-    lines.append(f"fills: {models.fill.describe()}")
-    costs = [f"{kind} {model.describe()}" for kind in _MODELS[1:] if (model := getattr(models, kind)) is not None]
-    lines.append("costs: " + (", ".join(costs) or "none"))
-    lines += [f"{name}: {phrase}" for name, phrase in parts.broker.describe().items()]
-    return tuple(lines)

@@ -35,7 +35,7 @@ from ml4t.backtest.core.queue import Rows
 from ml4t.backtest.errors import RunError
 from ml4t.backtest.interfaces.risk import RiskManager
 from ml4t.backtest.state import RunState
-from ml4t_backtest_engine_standard.assembly.assembly import Parts
+from ml4t_backtest_engine_standard.assembly.parts import Parts
 from ml4t_backtest_engine_standard.context.context import Context
 from ml4t_backtest_engine_standard.context.outbox import Outbox
 from ml4t_backtest_engine_standard.loop.delivery import EVENTS, Delivery

@@ -13,7 +13,7 @@ from typing import Any
 
 from ml4t.backtest.errors import RunError, RunInterrupted
 from ml4t.backtest.interfaces import Progress
-from ml4t_backtest_engine_standard.assembly.assembly import Parts
+from ml4t_backtest_engine_standard.assembly.parts import Parts
 from ml4t_backtest_engine_standard.context.handles import to_datetime
 from ml4t_backtest_engine_standard.loop.instant import Instants
 from ml4t_backtest_engine_standard.loop.snapshot import restore

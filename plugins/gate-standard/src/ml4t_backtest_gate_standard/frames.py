@@ -1,8 +1,4 @@
-"""Any frame as one long polars frame.
-
-The distributions that take frames hold this module in the same words, as they may not import each other; a
-test compares them.
-"""
+"""Any frame as one long polars frame."""
 
 from __future__ import annotations
 
@@ -15,11 +11,36 @@ import numpy as np
 import polars as pl
 
 from ml4t.backtest.errors import DataError
+from ml4t.backtest.interfaces.gate import FeedConfig, SignalConfig
+from ml4t_backtest_gate_standard.columns import Arrangement
 
-__all__ = ["digest_frame", "is_wide", "long_frame", "own_memory", "unpivoted"]
+__all__ = ["digest_frame", "is_wide", "long_frame", "own_memory", "take_frame", "unpivoted"]
 
 _STAMPS = ("timestamp", "date", "datetime", "time", "known_at", "event_time")
 _SYMBOLS = ("symbol", "asset", "ticker")
+
+
+def take_frame(frame: Any, config: FeedConfig | SignalConfig, *, name: str, origin: str) -> pl.DataFrame:
+    """Return a copy of the columns that a source needs of a frame.
+
+    Args:
+        frame: A polars, pandas or Arrow frame, long; or a mapping of field to wide frame; for signals also one
+            wide frame, whose signal is then called as ``values`` says, or as the source is.
+        config: Settings of the source.
+        name: Name of the source.
+        origin: What to call the frame in messages.
+
+    Raises:
+        DataError: It is no such frame, or lacks columns.
+    """
+    long = long_frame(frame, origin)
+    if isinstance(config, FeedConfig):
+        _refuse_wide(long, config, origin)
+    elif config.symbol is None and not config.columns and is_wide(long):
+        # No value is no row: a symbol without one keeps the value that is still valid.
+        long = unpivoted(long, config.values[0] if config.values else name, origin).drop_nulls().drop_nans()
+    found = Arrangement(long.schema, config, origin)
+    return own_memory(long.select(list(dict.fromkeys(found.columns.values()))))
 
 
 def long_frame(frame: Any, origin: str) -> pl.DataFrame:
@@ -120,6 +141,16 @@ def digest_frame(frame: pl.DataFrame) -> str:
             digest.update("\0".join(names).encode())
             digest.update(np.ascontiguousarray(column.cast(pl.Enum(names)).to_physical().to_numpy()).data)
     return digest.hexdigest()
+
+
+def _refuse_wide(frame: pl.DataFrame, config: FeedConfig, origin: str) -> None:
+    """Say how to give a wide frame; which field its values are cannot be guessed."""
+    long = {"symbol", "asset", "ticker", "open", "close", "price", "bid", "ask", "adj close", "adj_close"}
+    if config.symbol is None and not config.columns and not long & {name.strip().lower() for name in frame.columns}:
+        raise DataError(
+            f"{origin}: no column symbol; where this is a wide frame, with a column per symbol, "
+            'say what its values are, as in prices = {"close": frame}'
+        )
 
 
 def _from_pandas(frame: Any, pandas: Any, origin: str) -> pl.DataFrame:

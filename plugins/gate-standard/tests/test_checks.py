@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime
 import polars as pl
 import pytest
 
-from ml4t.backtest.core.gate import RowGate
 from ml4t.backtest.errors import DataError
+from ml4t_backtest_gate_standard.checks import RowGate
 
 DAYS = [date(2024, 1, day) for day in (2, 3, 4)]
 

@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ml4t.backtest.core.frames import FeedConfig, SignalConfig, open_rows
 from ml4t.backtest.errors import DataError
-from ml4t.backtest.interfaces import Window
+from ml4t.backtest.interfaces import FeedConfig, SignalConfig, Window
+from ml4t_backtest_gate_standard.rows import open_rows
 
 DAYS = [date(2024, 1, 2), date(2024, 1, 3)]
 NS = 1_000_000_000
@@ -22,7 +22,9 @@ def bars():
 
 def read(frame, config=None, window=None, **options):
     """Open a frame with the settings of a feed."""
-    return open_rows(frame.lazy(), config or FeedConfig(), window or Window(), origin="prices.parquet", **options)
+    return open_rows(
+        frame.lazy(), config or FeedConfig(), window or Window(), name="prices", origin="prices.parquet", **options
+    )
 
 
 def refused(frame, config=None, window=None, **options):
@@ -43,7 +45,7 @@ def test_rows_come_in_time_order():
     batches = list(rows.batches())
     assert 1 == len(batches)
     assert [10.0, 20.0, 11.0, 21.0] == batches[0]["close"].to_list()
-    assert ("bar", ("close",), "label") == (rows.kind, rows.fields, rows.rule.convention)
+    assert ("bar", ("close",), "label") == (rows.spec.kind, rows.spec.fields, rows.spec.rule.convention)
 
 
 def test_rows_that_go_back_are_sorted_where_asked():
@@ -60,7 +62,7 @@ def test_ticks_keep_the_order_of_the_source_inside_a_stamp():
     frame = pl.DataFrame({"symbol": list("BBAA"), "event_time": stamps, "price": [4.0, 3.0, 2.0, 1.0]})
     rows = read(frame, FeedConfig(latency="0s"))
     (batch,) = rows.batches()
-    assert ("trade", "event_time") == (rows.kind, rows.rule.convention)
+    assert ("trade", "event_time") == (rows.spec.kind, rows.spec.rule.convention)
     assert [2.0, 1.0, 4.0, 3.0] == batch["price"].to_list()
 
 
@@ -240,22 +242,22 @@ def test_columns_say_what_a_row_is(columns, kind, fields):
         "symbol", "timestamp", pl.lit("x").alias("exchange"), *[pl.lit(1.0).alias(n) for n in columns]
     )
     rows = read(frame)
-    assert (kind, fields) == (rows.kind, rows.fields)
+    assert (kind, fields) == (rows.spec.kind, rows.spec.fields)
 
 
 def test_further_columns_are_kept_where_asked():
     """``fields`` follow the usual ones."""
     frame = bars().with_columns(open_interest=pl.lit(7))
     rows = read(frame, FeedConfig(fields=("open_interest",)))
-    assert ("close", "open_interest") == rows.fields
+    assert ("close", "open_interest") == rows.spec.fields
 
 
 def test_every_numeric_column_is_a_signal_unless_values_are_named():
     """Keys and text are none."""
     frame = bars().rename({"close": "score"}).with_columns(rank=pl.lit(1), sector=pl.lit("x"))
-    assert ("score", "rank") == read(frame, SignalConfig()).fields
-    assert ("rank",) == read(frame, SignalConfig(values=("rank",))).fields
-    assert ("alpha", "rank") == read(frame, SignalConfig(columns={"alpha": "score"})).fields
+    assert ("score", "rank") == read(frame, SignalConfig()).spec.fields
+    assert ("rank",) == read(frame, SignalConfig(values=("rank",))).spec.fields
+    assert ("alpha", "rank") == read(frame, SignalConfig(columns={"alpha": "score"})).spec.fields
     assert ["prices.parquet: no column holds numbers; it has symbol, timestamp"] == refused(
         frame.select("symbol", "timestamp"), SignalConfig()
     )
@@ -274,8 +276,8 @@ def test_the_line_that_a_refused_signal_shows_works():
     frame = bars().with_columns(timestamp=stamps)
     known = read(frame, SignalConfig(columns={"known_at": "timestamp"}))
     late = read(frame, SignalConfig(columns={"event_time": "timestamp"}, latency="5m"))
-    assert ("known_at", "event_time") == (known.rule.convention, late.rule.convention)
-    assert 300 * NS == late.rule.latency_ns
+    assert ("known_at", "event_time") == (known.spec.rule.convention, late.spec.rule.convention)
+    assert 300 * NS == late.spec.rule.latency_ns
 
 
 def test_releases_with_a_known_at_are_ordered_by_it():
@@ -289,14 +291,16 @@ def test_releases_with_a_known_at_are_ordered_by_it():
         }
     )
     rows = read(frame, SignalConfig())
-    assert (("score",), "known_at") == (rows.fields, rows.rule.convention)
+    assert (("score",), "known_at") == (rows.spec.fields, rows.spec.rule.convention)
 
 
 def test_an_input_that_cannot_be_read_is_named(tmp_path):
     """What a library says is kept behind the file's name."""
     (tmp_path / "prices.parquet").write_bytes(b"no parquet")
     with pytest.raises(DataError, match=r"^prices.parquet: cannot be read: "):
-        open_rows(pl.scan_parquet(tmp_path / "prices.parquet"), FeedConfig(), Window(), origin="prices.parquet")
+        open_rows(
+            pl.scan_parquet(tmp_path / "prices.parquet"), FeedConfig(), Window(), name="prices", origin="prices.parquet"
+        )
 
 
 def test_stamps_of_another_type_are_refused():

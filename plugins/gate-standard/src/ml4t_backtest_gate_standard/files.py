@@ -1,8 +1,4 @@
-"""The files that a setting names, and their rows by name.
-
-The distributions that read files hold this module in the same words, as they may not import each other;
-a test compares them.
-"""
+"""The files that a setting names, and their rows by name."""
 
 from __future__ import annotations
 

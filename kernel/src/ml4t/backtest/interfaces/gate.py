@@ -1,0 +1,148 @@
+"""What stands between the columns of an input and the clock: a component of its own, of kind ``gate``.
+
+A source of columns takes its settings from these dataclasses, gives its input to ``setup.gate`` and hands on what
+the gate returns: all sources then map columns, check rows and read stamps alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from ml4t.backtest.interfaces.feed import SourceSpec, Window
+    from ml4t.backtest.interfaces.setup import Setup
+
+__all__ = ["Arrangement", "FeedConfig", "Gate", "OpenRows", "SignalConfig", "SourceConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceConfig:
+    """Settings of every source that reads columns.
+
+    Attributes:
+        columns: Column of the input by the name that the run uses, as in ``{ close = "adj_close" }``; needed
+            only where they differ. ``asset`` and ``ticker`` pass for ``symbol``, and ``date``, ``datetime``
+            and ``time`` for ``timestamp``.
+        symbol: The one symbol of an input that has no column of symbols.
+        symbols: The symbols to read; all by default.
+        timezone: IANA zone of naive stamps that are no session labels, such as ``America/New_York``.
+        latency: From event_time (for labels: the close) to when a row is known, such as ``"250ms"``.
+        sort: Whether to sort rows whose stamps go back, rather than refuse them.
+        batch_rows: Rows per batch; inputs in time order are then read piece by piece. 0 reads all at once.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    symbol: str | None = None
+    symbols: tuple[str, ...] = ()
+    timezone: str | None = None
+    latency: str | None = None
+    sort: bool = False
+    batch_rows: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedConfig(SourceConfig):
+    """Settings of every feed that reads columns.
+
+    Attributes:
+        bar: Length of a bar, such as ``"1d"`` or ``"5m"``; stamps that are dates mean ``"1d"``.
+        stamp: Which end of its bar a stamp is; needed for intraday bars.
+        prices: ``raw``, ``split`` (adjusted for splits) or ``total`` (for dividends too); raw by default.
+        kind: ``bar``, ``quote`` or ``trade``; by default what the columns say.
+        fields: Columns to keep beside the usual ones of the kind.
+        drives: Whether ``on_slice`` is called for these rows.
+        allow_negative_prices: Whether prices at or below zero are legal.
+    """
+
+    bar: str | None = None
+    stamp: Literal["open", "close"] | None = None
+    prices: Literal["raw", "split", "total"] | None = None
+    kind: Literal["bar", "quote", "trade"] | None = None
+    fields: tuple[str, ...] = ()
+    drives: bool = True
+    allow_negative_prices: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalConfig(SourceConfig):
+    """Settings of every signal source that reads columns.
+
+    Attributes:
+        values: Columns that are signals; by default every numeric column that is no key.
+        valid_for: How long a value holds, such as ``"5d"``; by default until the source's next release.
+    """
+
+    values: tuple[str, ...] = ()
+    valid_for: str | None = None
+
+
+class Arrangement(Protocol):
+    """How the columns of an input become those of a source.
+
+    Attributes:
+        times: Columns of stamps, by the names they get; the first one orders the rows.
+        fields: Value columns in order.
+        columns: Column of the input by the name it gets; there is no ``symbol`` where the settings name one.
+    """
+
+    times: list[str]
+    fields: list[str]
+    columns: dict[str, str]
+
+
+class OpenRows(Protocol):
+    """Checked rows of one source: its ``spec``, and findings that do not stop a run, one sentence each."""
+
+    spec: SourceSpec
+    notes: tuple[str, ...]
+
+    def batches(self) -> Iterator[pl.DataFrame]:
+        """Yield the rows in time order, at most ``batch_rows`` at a time."""
+
+
+class Gate(Protocol):
+    """Checks that all sources share; every method raises DataError: file, rows, what is wrong, what to do."""
+
+    def open_rows(
+        self,
+        source: pl.LazyFrame,
+        config: FeedConfig | SignalConfig,
+        window: Window,
+        *,
+        name: str,
+        origin: str,
+        place: Callable[[int], str] | None = None,
+    ) -> OpenRows:
+        """Map the columns of an input, keep the run's window, check every row and put rows in time order.
+
+        Args:
+            source: The input.
+            config: Settings of the source.
+            window: What the run needs; days that lie outside are not read.
+            name: Name of the source in the run.
+            origin: File or frame, for messages.
+            place: Names a row by its number in ``source``; by default ``<origin> row <n>``.
+        """
+
+    def arrange(self, schema: pl.Schema, config: FeedConfig | SignalConfig, origin: str) -> Arrangement:
+        """Say which columns of an input a source needs, by the rules of ``open_rows``."""
+
+    def take_frame(self, frame: object, config: FeedConfig | SignalConfig, *, name: str, origin: str) -> pl.DataFrame:
+        """Copy the needed columns of a polars, pandas or Arrow frame, or of a mapping of field to wide frame."""
+
+    def digest_frame(self, frame: pl.DataFrame) -> str:
+        """Return the SHA-256 (hex) of a frame's names, types and values, whatever its memory looks like."""
+
+    def find_files(self, path: str | Sequence[str], setup: Setup) -> list[Path]:
+        """Return the files that a path, a glob or a list of these stands for, globs sorted by name."""
+
+    def place_in(self, files: Sequence[Path], count: Callable[[Path], int]) -> Callable[[int], str]:
+        """Return a function that names a row by file and row in it; ``count`` says how many a file has."""
+
+    def digest_files(self, files: Sequence[Path]) -> str:
+        """Return the SHA-256 (hex) of a file's bytes; of several files, that of their digests in order."""

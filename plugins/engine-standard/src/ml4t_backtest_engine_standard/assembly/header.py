@@ -1,0 +1,34 @@
+"""What every run says of itself before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ml4t_backtest_engine_standard.assembly.parts import Parts
+
+__all__ = ["header_lines"]
+
+_COSTS = ("slippage", "commission", "impact")
+_STAMPS = {"label": "names of sessions", "open": "starts of bars", "close": "ends of bars"}
+_STAMPS |= {"event_time": "when it happened", "known_at": "when it was known"}
+
+
+def header_lines(parts: Parts, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the lines that every run begins with: what is assumed, in words."""
+    lines = [f"run {parts.name}, seed {parts.seed}, calendar {parts.sessions.name}"]
+    lines[0] += ": each day in UTC is a session" * (parts.sessions.name == "24/7")
+    lines.append(f"from {settings.get('start') or 'the first row'} to {settings.get('end') or 'the last row'}")
+    lines[-1] += f", warm-up {settings['warmup']}" if settings.get("warmup") else ""
+    lines.append("capital " + ", ".join(f"{amount:,.2f} {currency}" for currency, amount in parts.capital.items()))
+    for source in parts.sources:
+        spec = source.spec
+        basis = f", {spec.prices} prices" if spec.prices else ""
+        stamps = _STAMPS[spec.rule.convention]
+        lines.append(f"{spec.kind} source {spec.name}: {spec.origin}, stamps are {stamps}{basis}")
+    models = parts.models
+    lines.append(f"fills: {models.fill.describe()}")
+    costs = [f"{kind} {model.describe()}" for kind in _COSTS if (model := getattr(models, kind)) is not None]
+    lines.append("costs: " + (", ".join(costs) or "none"))
+    lines += [f"{name}: {phrase}" for name, phrase in parts.broker.describe().items()]
+    return tuple(lines)

@@ -1,0 +1,1 @@
+"""Check the rows of every source."""

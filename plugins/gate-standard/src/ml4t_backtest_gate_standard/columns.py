@@ -1,0 +1,118 @@
+"""Which column of an input is what."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+import polars as pl
+
+from ml4t.backtest.errors import DataError
+from ml4t.backtest.interfaces.gate import FeedConfig, SignalConfig
+
+__all__ = ["Arrangement", "Kind"]
+
+Kind: TypeAlias = Literal["bar", "quote", "trade", "signal"]
+
+# Per kind: the fields it has, and the first of them that it cannot do without.
+_FIELDS: Mapping[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "bar": (("open", "high", "low", "close", "volume"), ("close",)),
+    "quote": (("bid", "bid_size", "ask", "ask_size"), ("bid", "ask")),
+    "trade": (("price", "size"), ("price",)),
+}
+
+
+class Arrangement:
+    """How the columns of an input become those of a source.
+
+    Args:
+        schema: Columns of the input.
+        config: Settings of the source.
+        origin: File or frame, for messages.
+
+    Attributes:
+        kind: What a row is.
+        times: Columns of stamps; the first one orders the rows.
+        fields: Value columns in order.
+        columns: Column of the input by the name it gets; there is no ``symbol`` where the settings name one.
+        notes: Columns that were taken for others, one sentence each.
+
+    Raises:
+        DataError: Columns are missing; shows the settings that would map them.
+    """
+
+    def __init__(self, schema: pl.Schema, config: FeedConfig | SignalConfig, origin: str) -> None:
+        self._schema, self._mapped, self._origin = schema, config.columns, origin
+        self._plain = {name.strip().lower().replace(" ", "_"): name for name in schema}
+        self._problems: list[str] = []
+        self.columns: dict[str, str] = {}
+        self.kind: Kind = "signal"
+        if config.symbol is None:
+            self._need("symbol", "asset", "ticker")
+        if isinstance(config, FeedConfig):
+            fits: list[Kind] = [kind for kind, (_, needed) in _FIELDS.items() if all(map(self._find, needed))]
+            self.kind = config.kind or (fits[0] if fits else "bar")
+        known = [name for name in ("known_at", "event_time") if self._find(name)]
+        self.times = known or ["timestamp"]
+        if self.kind == "bar":
+            self.times = ["timestamp", *[name for name in known if name == "known_at"]]
+        for name in self.times:
+            self._need(name, *(("date", "datetime", "time") if name == "timestamp" else ()))
+        self.fields = self._values(config) if isinstance(config, SignalConfig) else self._prices(config)
+        for name in self.fields:
+            self._need(name)
+        for name in [name for name in self._mapped if name not in self.columns and not self._problems]:
+            usual = ["symbol", "timestamp", "known_at", "event_time", *_FIELDS.get(self.kind, ((), ()))[0]]
+            near = [f'did you mean "{other}"' for other in difflib.get_close_matches(name, usual, 1)]
+            hint = next(iter(near), "take it out, or name it in fields or values")
+            self._problems.append(f"{origin}: columns.{name} is no column of a {self.kind}; {hint}")
+        if self._problems:
+            raise DataError(*self._problems)
+        taken = [(name, column) for name, column in self.columns.items() if name != column]
+        taken = [(name, column) for name, column in taken if name not in self._mapped]
+        self.notes = [f"{origin}: column {column} is taken for {name}" for name, column in taken]
+
+    def expressions(self, config: FeedConfig | SignalConfig) -> list[pl.Expr]:
+        """Return what to select from the input to have the source's columns."""
+        symbol = pl.lit(config.symbol, pl.String)
+        if "symbol" in self.columns:
+            symbol = pl.col(self.columns["symbol"])
+            if not isinstance(self._schema[self.columns["symbol"]], pl.Categorical | pl.Enum):
+                symbol = symbol.cast(pl.String)
+        rest = [pl.col(column).alias(name) for name, column in self.columns.items() if name != "symbol"]
+        return [symbol.alias("symbol"), *rest]
+
+    def _prices(self, config: FeedConfig) -> list[str]:
+        usual, needed = _FIELDS[self.kind]
+        here = [name for name in usual if name in needed or self._find(name)]
+        return here + [name for name in dict.fromkeys(config.fields) if name not in here]
+
+    def _values(self, config: SignalConfig) -> list[str]:
+        names = {column: name for name, column in self._mapped.items()}
+        keys = set(self.columns.values())
+        numeric = [name for name, dtype in self._schema.items() if dtype.is_numeric() and name not in keys]
+        if not config.values and not numeric:
+            self._problems.append(f"{self._origin}: no column holds numbers; it has {self._listed()}")
+        return list(config.values) or [names.get(name, name) for name in numeric]
+
+    def _find(self, name: str, *others: str) -> str | None:
+        if name in self._mapped or name in self._schema:
+            return self._mapped.get(name, name)
+        alike = [self._plain[other] for other in (name, *others) if other in self._plain]
+        return alike[0] if len(alike) == 1 and alike[0] not in self._mapped.values() else None
+
+    def _listed(self) -> str:
+        names = list(self._schema)
+        return ", ".join(names[:12]) + f" and {len(names) - 12} more" * (len(names) > 12)
+
+    def _need(self, name: str, *others: str) -> None:
+        column = self._find(name, *others)
+        if column is not None and column in self._schema:
+            self.columns[name] = column
+            return
+        near = difflib.get_close_matches((column or name).lower(), list(self._plain), 1, 0.4)
+        line = f'columns = {{ {name} = "{self._plain[near[0]] if near else "its name there"}" }}'
+        also = '\n    or, where there is one symbol only, symbol = "ITS NAME"' if name == "symbol" else ""
+        fault = f"{self._origin}: no column {column or name}; it has {self._listed()}"
+        self._problems.append(f"{fault}; add to this source\n    {line}{also}")

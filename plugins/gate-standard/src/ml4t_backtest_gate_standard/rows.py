@@ -1,0 +1,192 @@
+"""From the columns of a file or frame to the checked rows of a source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from ml4t.backtest.core.stamps import StampRule, parse_duration, resolve_stamps, zone_key
+from ml4t.backtest.errors import DataError
+from ml4t.backtest.interfaces import SourceSpec, Window
+from ml4t.backtest.interfaces.gate import FeedConfig, SignalConfig, SourceConfig
+from ml4t_backtest_gate_standard.checks import RowGate
+from ml4t_backtest_gate_standard.columns import Arrangement
+
+__all__ = ["OpenRows", "open_rows"]
+
+
+@dataclass(eq=False)
+class OpenRows:
+    """Checked rows of one source.
+
+    Attributes:
+        spec: What the source says of its rows.
+        notes: Findings that do not stop a run.
+        plan: The rows as a query, in time order.
+        frame: The rows, where they were read whole.
+    """
+
+    spec: SourceSpec
+    notes: tuple[str, ...]
+    plan: pl.LazyFrame
+    frame: pl.DataFrame | None
+    batch_rows: int
+
+    def batches(self) -> Iterator[pl.DataFrame]:
+        """Yield the rows in time order, at most ``batch_rows`` at a time."""
+        whole = [] if self.frame is None else [self.frame]
+        for part in whole or self.plan.collect_batches(chunk_size=self.batch_rows):
+            yield from part.iter_slices(self.batch_rows or max(1, part.height))
+
+
+def open_rows(
+    source: pl.LazyFrame,
+    config: FeedConfig | SignalConfig,
+    window: Window,
+    *,
+    name: str,
+    origin: str,
+    place: Callable[[int], str] | None = None,
+) -> OpenRows:
+    """Read, check and order the rows of an input.
+
+    Args:
+        source: The input.
+        config: Settings of the source.
+        window: What the run needs; days that lie outside are not read.
+        name: Name of the source in the run.
+        origin: File or frame, for messages.
+        place: Names a row by its number in ``source``; by default ``<origin> row <n>``.
+
+    Raises:
+        DataError: All that is wrong with the input, with file, row and remedy.
+    """
+    with _readable(origin):
+        schema = source.collect_schema()
+    found = Arrangement(schema, config, origin)
+    feed = config if isinstance(config, FeedConfig) else FeedConfig()
+    time = found.times[0]
+    dtype = schema[found.columns[time]]
+
+    if not isinstance(dtype, pl.Date | pl.Datetime):
+        _settle(found, config, dtype, False, origin)
+    select = found.expressions(config)
+    conditions = _inside(time, dtype, window, config, origin)
+    if config.symbols:
+        conditions.append(pl.col("symbol").cast(pl.String).is_in(list(config.symbols)))
+    plan = source.select(select).filter(pl.lit(True), *conditions)
+
+    def place_of(row: int) -> str:
+        numbered = source.with_row_index("#").select("#", *select).filter(pl.lit(True), *conditions)
+        number = numbered.slice(row, 1).select("#").collect().item() if conditions else row
+        return place(number) if place else f"{origin} row {number}"
+
+    def gate_of(parts: Iterable[pl.DataFrame]) -> RowGate:
+        gate = RowGate(origin=origin, kind=found.kind, time_column=time, fields=found.fields, sort=config.sort)
+        gate.allow_negative, gate.place = feed.allow_negative_prices, place_of
+        for part in parts:
+            gate.check(part)
+        return gate
+
+    with _readable(origin):
+        gate, frame = _pass_through(plan, gate_of, config)
+    notes = [*found.notes]
+    if frame is not None and _streams(config):
+        notes.append(f"{origin}: rows are not in time order, so that they were read at once")
+    if not gate.rows:
+        reason = " for these symbols between start and end" if conditions else ""
+        raise DataError(f"{origin}: no rows{reason}; correct the input or what is asked of it")
+    gate.raise_if_any()
+    if frame is not None and not gate.in_time_order:
+        ties = ["symbol", *found.times[1:]] if gate.went_back and found.kind in ("bar", "signal") else []
+        frame = frame.sort(time, *ties, maintain_order=True)
+    settled = _settle(found, config, dtype, gate.all_midnight, origin)
+    if settled.convention == "label" and dtype != pl.Date:
+        # A cast takes the date in UTC, this one the date in the stamps' own zone.
+        plan = plan.with_columns(pl.col(time).dt.date())
+        frame = None if frame is None else frame.with_columns(pl.col(time).dt.date())
+    if config.symbols:
+        there = plan.select(pl.col("symbol").cast(pl.String).unique()).collect()["symbol"].to_list()
+        notes += [f"{origin}: no rows of {name}" for name in config.symbols if name not in there]
+    if found.kind == "bar" and feed.prices is None:
+        notes.append(f'{origin}: prices are taken as raw; say so with `prices = "raw"`, or "split" or "total"')
+    every_note = (*notes, *gate.notes())
+    return OpenRows(_spec(found, settled, config, name, origin), every_note, plan, frame, config.batch_rows)
+
+
+def _spec(found: Arrangement, rule: StampRule, config: FeedConfig | SignalConfig, name: str, origin: str) -> SourceSpec:
+    fields = tuple(found.fields)
+    if isinstance(config, SignalConfig):
+        valid_for = None if config.valid_for is None else parse_duration(config.valid_for, f"{origin}: valid_for")
+        return SourceSpec(
+            name=name, kind="signal", fields=fields, rule=rule, drives=False, valid_for=valid_for, origin=origin
+        )
+    prices = (config.prices or "raw") if found.kind == "bar" else None
+    return SourceSpec(
+        name=name, kind=found.kind, fields=fields, rule=rule, prices=prices, drives=config.drives, origin=origin
+    )
+
+
+def _streams(config: SourceConfig) -> bool:
+    return config.batch_rows > 0 and not config.sort
+
+
+def _pass_through(
+    plan: pl.LazyFrame, gate_of: Callable[[Iterable[pl.DataFrame]], RowGate], config: SourceConfig
+) -> tuple[RowGate, pl.DataFrame | None]:
+    """Check all rows piece by piece, or at once where they cannot be read so; then they are returned too."""
+    if _streams(config) and (gate := gate_of(plan.collect_batches(chunk_size=config.batch_rows))).in_time_order:
+        return gate, None
+    frame = plan.collect()
+    return gate_of([frame]), frame
+
+
+def _settle(
+    found: Arrangement, config: FeedConfig | SignalConfig, dtype: pl.DataType, all_midnight: bool, origin: str
+) -> StampRule:
+    feed = config if isinstance(config, FeedConfig) else FeedConfig()
+    return resolve_stamps(
+        origin=origin,
+        kind=found.kind,
+        dtype=dtype,
+        all_midnight=all_midnight,
+        bar=feed.bar,
+        stamp=feed.stamp,
+        timezone=config.timezone,
+        latency=config.latency,
+        has_known_at="known_at" in found.times,
+        has_event_time="event_time" in found.times,
+    )
+
+
+@contextmanager
+def _readable(origin: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{origin}: cannot be read: {error}") from error
+
+
+def _inside(time: str, dtype: pl.DataType, window: Window, config: SourceConfig, origin: str) -> list[pl.Expr]:
+    """Return what holds for stamps of the days of a window, in the stamps' own zone."""
+    if not isinstance(dtype, pl.Date | pl.Datetime):
+        return []
+    own, local = (dtype.time_zone, config.timezone) if isinstance(dtype, pl.Datetime) else (None, None)
+    zone = ZoneInfo(own or zone_key(local or "UTC", origin))
+
+    def midnight(instant: int, later: int) -> pl.Expr:
+        day = (datetime.fromtimestamp(instant // 10**9, UTC).astimezone(zone) + timedelta(days=later)).date()
+        if isinstance(dtype, pl.Date):
+            return pl.lit(day)
+        start = datetime(day.year, day.month, day.day, tzinfo=zone if own else UTC)
+        milliseconds = (start - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+        return pl.lit(milliseconds).cast(pl.Datetime("ms", dtype.time_zone)).cast(dtype)
+
+    latency = parse_duration(config.latency, f"{origin}: latency") if config.latency else 0
+    first = [] if window.first is None else [pl.col(time) >= midnight(window.first - latency, 0)]
+    return first + ([] if window.last is None else [pl.col(time) < midnight(window.last, 1)])
