@@ -1,0 +1,1 @@
+"""Standard market impact models."""
