@@ -18,12 +18,13 @@ __all__ = ["ComponentRef", "ComponentRegistry"]
 # Components of distributions that are not called after them; the rest follow the naming convention.
 _FIRST_PARTY = {
     "broker-simulation": ("broker", "paper"),
-    "commission-standard": ("commission", "none per-share percent per-trade"),
+    "commission-standard": ("commission", "none per-share per-contract percent per-trade tiered"),
     "data-sample": ("feed", "sample"),
     "engine-standard": ("engine", "standard"),
     "gate-standard": ("gate", "standard"),
     "fill-standard": ("fill", "next-open next-close same-close"),
-    "slippage-standard": ("slippage", "none bps fixed spread"),
+    "impact-standard": ("impact", "linear square-root almgren-chriss"),
+    "slippage-standard": ("slippage", "none bps fixed spread volume-share"),
 }
 _MARK = "__ml4t_run_folder__"
 
