@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from ml4t.backtest.config import ConfigRow, Errors, build_config, describe_config
+from ml4t.backtest.config import Errors, build_config
 from ml4t.backtest.errors import RunFileError
 
 
@@ -146,11 +146,3 @@ def test_all_mistakes_of_a_run_come_in_one_error():
     assert ["run.toml: a.bps", "run.toml: a.mode", "run.toml: b.dept"] == [
         problem.split(" was ")[0].split(" is ")[0] for problem in caught.value.problems
     ]
-
-
-def test_a_description_holds_type_default_and_documentation():
-    """``plugins show`` tells what the docstring tells, continuation lines included."""
-    rows = describe_config(Config)
-
-    assert ConfigRow("bps", "float", "5.0", "Basis points of the price, never negative. Default: 5.") == rows[0]
-    assert ConfigRow("capital", "table of float", "{}", "") == rows[5]

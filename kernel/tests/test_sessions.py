@@ -55,18 +55,6 @@ def test_a_label_finds_its_row_and_a_holiday_none(new_york):
     assert [2, -1, 0, -1, -1] == new_york.index_of_label(labels).tolist()
 
 
-def test_a_session_holds_its_open_and_not_its_close(new_york):
-    """Half-open intervals, so that an instant belongs to one session only."""
-    times = instants("2024-07-03T13:30", "2024-07-03T17:00", "2024-07-03T16:59", "2024-07-01T12:00", "2024-07-06T12:00")
-    assert [1, -1, 1, -1, -1] == new_york.session_at(times).tolist()
-
-
-def test_a_closing_stamp_belongs_to_the_session_that_ends(new_york):
-    """A bar stamped at the close is of that session."""
-    times = instants("2024-07-03T13:30", "2024-07-03T17:00")
-    assert [-1, 1] == new_york.session_at(times, closing=True).tolist()
-
-
 def test_a_label_closes_with_its_session_half_days_included(new_york):
     """The third of July ends at 13:00 in New York."""
     labels = days("2024-07-02", "2024-07-03")
@@ -105,17 +93,7 @@ def test_an_empty_table_has_no_sessions():
     """A window of holidays is no error."""
     empty = table([])
     assert 0 == len(empty)
-    assert [-1] == empty.session_at(instants("2024-07-03T15:00")).tolist()
-    assert [False] == empty.is_open(instants("2024-07-03T15:00")).tolist()
-
-
-def test_a_break_is_not_open():
-    """Lunch is inside the session, but nothing trades."""
-    lunch = (ns("2024-07-03T04:00"), ns("2024-07-03T05:00"))
-    hong_kong = table([(day("2024-07-03"), ns("2024-07-03T01:30"), ns("2024-07-03T08:00"), *lunch)])
-    times = instants("2024-07-03T03:59", "2024-07-03T04:00", "2024-07-03T04:59", "2024-07-03T05:00", "2024-07-03T08:00")
-    assert [True, False, False, True, False] == hong_kong.is_open(times).tolist()
-    assert [0, 0, 0, 0, -1] == hong_kong.session_at(times).tolist()
+    assert [-1] == empty.index_of_label(days("2024-07-03")).tolist()
 
 
 def test_without_a_calendar_each_utc_day_is_a_session():

@@ -9,7 +9,7 @@ import pytest
 
 from ml4t.backtest import Engine
 from ml4t.backtest.core.sessions import NO_BREAK, SESSION_DTYPE
-from ml4t.backtest.core.stamps import resolve_stamps
+from ml4t.backtest.core.stamps import StampRule, parse_duration
 from ml4t.backtest.interfaces import Broker, Calendar, DataFeed, Portfolio, SourceSpec
 from ml4t.backtest.state import ACCEPTED, CANCELLED, FILLED, REASONS, REFUSED, RunState
 
@@ -21,16 +21,12 @@ class PlainSource(DataFeed):
         self.frame, self.batch, self.closed, self.opened = frame, batch, 0, []
         column = next(name for name in ("timestamp", "known_at", "event_time") if name in frame.columns)
         dtype = frame.schema[column]
-        rule = resolve_stamps(
+        midnights = dtype == pl.Date or bool((frame[column] == frame[column].dt.truncate("1d")).all())
+        rule = StampRule(
+            convention="label" if midnights and column == "timestamp" and bar == "1d" else stamps.get("stamp", column),
+            period_ns=parse_duration(bar) if kind == "bar" else None,
+            latency_ns=parse_duration(stamps.get("latency", "0s")),
             origin=name,
-            kind=kind,
-            dtype=dtype,
-            all_midnight=dtype == pl.Date or bool((frame[column] == frame[column].dt.truncate("1d")).all()),
-            bar=bar if kind == "bar" else None,
-            stamp=stamps.get("stamp"),
-            latency=stamps.get("latency"),
-            has_known_at=kind != "bar" and "known_at" in frame.columns,
-            has_event_time=kind != "bar" and "event_time" in frame.columns,
         )
         keys = ("symbol", "timestamp", "known_at", "event_time")
         self._spec = SourceSpec(

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from ml4t.backtest.config import build_config, describe_config
+from ml4t.backtest.config import build_config
 from ml4t.backtest.errors import RunFileError
 from ml4t.backtest.interfaces import Setup
 from ml4t_backtest_strategy_signal import plugin
@@ -39,11 +39,6 @@ def test_settings_that_make_no_sense_are_refused(settings, fault):
     """Before the run."""
     with pytest.raises(RunFileError, match=fault):
         configured(**settings)
-
-
-def test_every_setting_is_documented():
-    """``plugins show`` prints these lines."""
-    assert all(row.doc for row in describe_config(SignalStrategyConfig))
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from ml4t.backtest.interfaces import CommissionModel as CommissionModel
 from ml4t.backtest.interfaces import Context as Context
 from ml4t.backtest.interfaces import DataFeed as DataFeed
 from ml4t.backtest.interfaces import FillModel as FillModel
+from ml4t.backtest.interfaces import Market as Market
 from ml4t.backtest.interfaces import MarketImpactModel as MarketImpactModel
 from ml4t.backtest.interfaces import Order as Order
 from ml4t.backtest.interfaces import Portfolio as Portfolio

@@ -10,29 +10,18 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
-import inspect
-import re
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from ml4t.backtest.errors import RunFileError
 
-__all__ = ["ConfigRow", "Errors", "build_config", "describe_config", "nearest"]
+__all__ = ["Errors", "build_config", "nearest", "type_name"]
 
 T = TypeVar("T")
-
-
-class ConfigRow(NamedTuple):
-    """One field of a ``Config``, for people: ``default`` is ``"required"`` where there is none."""
-
-    key: str
-    type: str
-    default: str
-    doc: str
 
 
 _MISFIT = object()
@@ -150,24 +139,6 @@ def build_config(cls: type[T], mapping: Mapping[str, Any], *, where: str, owner:
     return config
 
 
-def describe_config(cls: type) -> list[ConfigRow]:
-    """List the fields of a configuration with type, default and documentation.
-
-    Args:
-        cls: A dataclass whose docstring has an ``Attributes:`` section.
-    """
-    hints = typing.get_type_hints(cls)
-    documented: dict[str, str] = {}
-    for ancestor in reversed(cls.__mro__):
-        documented |= _documented(inspect.cleandoc(ancestor.__doc__ or ""))
-    rows = []
-    for field in dataclasses.fields(cls):
-        default = "required" if _default(field) is _MISFIT else repr(_default(field))
-        doc = documented.get(field.name, "")
-        rows.append(ConfigRow(field.name, type_name(hints[field.name]), default, doc))
-    return rows
-
-
 def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
     """Return ``did you mean "x"`` for the known name most like ``name`` (0 to 1), or an empty string."""
     close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=likeness)
@@ -217,10 +188,3 @@ def _plain(value: object, hint: object) -> object:
         or (hint is date and isinstance(value, datetime))
     )
     return value if isinstance(value, kind) and not odd else _MISFIT
-
-
-def _documented(doc: str) -> dict[str, str]:
-    """Return field name -> text of the ``Attributes:`` section of a cleaned docstring."""
-    section = re.search(r"^(?:Attributes|Args):\n((?:    .*\n?|\n)*)", doc, re.MULTILINE)
-    entries = re.findall(r"^ {4}(\w+): (.*\n?(?: {5}.*\n?|\n)*)", section[1] if section else "", re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in entries}

@@ -8,11 +8,9 @@ component modules when a run uses them.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
-from operator import eq, ge, gt, le, lt, ne
 from typing import Any, Literal
 
 from pluggy import HookCaller, PluginManager
@@ -27,7 +25,6 @@ from ml4t.backtest.probe import examine, explain
 __all__ = ["Failure", "Plugin", "PluginHost", "find_standard"]
 
 ENVIRONMENT = "ML4T_BACKTEST_PLUGINS"
-_COMPARE = {">=": ge, "<=": le, "==": eq, "!=": ne, "<": lt, ">": gt}
 
 
 @dataclass(frozen=True)
@@ -267,27 +264,15 @@ def _check_installed(named: Collection[str], installed: Collection[str]) -> None
 
 def _unmet(requirement: str) -> str:
     """Return what is wrong with a requirement, or an empty string."""
-    remedy = f"pip install '{requirement}'"
+    from packaging.requirements import InvalidRequirement, Requirement
+
     try:
-        name, bounds = _match(r"([\w.-]*\w)\s*(.*)", requirement.strip())
-        have = version(name)
-        pairs = [_match(r"(>=|<=|==|!=|<|>)\s*(.+)", bound.strip()) for bound in bounds.split(",") if bounds]
-        met = all(_COMPARE[compare](_order(have), _order(number)) for compare, number in pairs)
-        return "" if met else f"{requirement} is required, {name} {have} is installed: {remedy}"
+        wanted = Requirement(requirement)
+        have = version(wanted.name)
+    except InvalidRequirement as error:
+        reason = str(error).partition("\n")[0]
+        return f"{requirement!r} is no requirement ({reason}), expected as in ml4t-backtest-feed-parquet>=0.3"
     except PackageNotFoundError:
-        return f"{requirement} is required and not installed: {remedy}"
-    except ValueError as error:
-        return f"{requirement!r} is no requirement ({error}), expected as in ml4t-backtest-feed-parquet>=0.3"
-
-
-def _order(number: str) -> tuple[list[int], bool]:
-    """Return what sorts as releases do: their numbers, a pre-release before its release."""
-    release, pre = _match(r"(\d+(?:\.\d+)*?)(?:\.0)*(\.?(?:dev|a|b|rc).*)?(?:\.?post\d+|\+.*)*", number)
-    return [int(part) for part in release.split(".")], not pre
-
-
-def _match(pattern: str, text: str) -> tuple[str, str]:
-    found = re.fullmatch(pattern, text)
-    if found is None:
-        raise ValueError(f"{text!r} was not understood")
-    return found[1], found[2] or ""
+        return f"{requirement} is required and not installed: pip install '{requirement}'"
+    met = wanted.specifier.contains(have, prereleases=True)
+    return "" if met else f"{requirement} is required, {wanted.name} {have} is installed: pip install '{requirement}'"

@@ -108,7 +108,7 @@ def _offers(plugin: Plugin) -> list[str]:
 
 def _show_settings(host: PluginHost, kind: str, name: str) -> None:
     """Print the fields of a component's configuration, which means importing it."""
-    from ml4t.backtest.config import describe_config
+    from ml4t_backtest_cli.settings import describe_config
 
     try:
         config = getattr(host.components.resolve(kind, name).load(), "Config", None)

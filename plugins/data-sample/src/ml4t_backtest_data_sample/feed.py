@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from ml4t.backtest.core.stamps import resolve_stamps
+from ml4t.backtest.core.stamps import StampRule
 from ml4t.backtest.errors import DataError
 from ml4t.backtest.interfaces import DataFeed, Setup, SourceSpec, Window
 from ml4t_backtest_data_sample.sample import prices, prices_path
@@ -53,7 +53,7 @@ class SampleDataFeed(DataFeed):
     def spec(self) -> SourceSpec:
         """Bars with a close only, adjusted for splits and dividends, known at the end of their session."""
         origin = prices_path().name
-        rule = resolve_stamps(origin=origin, kind="bar", dtype=pl.Date(), all_midnight=True, bar="1d")
+        rule = StampRule(convention="label", period_ns=_DAY_NS, origin=origin)
         return SourceSpec(name=self._name, kind="bar", fields=("close",), rule=rule, prices="total", origin=origin)
 
     def open(self, window: Window) -> None:

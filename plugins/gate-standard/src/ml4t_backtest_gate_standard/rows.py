@@ -10,12 +10,13 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from ml4t.backtest.core.stamps import StampRule, parse_duration, resolve_stamps, zone_key
+from ml4t.backtest.core.stamps import StampRule, parse_duration
 from ml4t.backtest.errors import DataError
 from ml4t.backtest.interfaces import SourceSpec, Window
 from ml4t.backtest.interfaces.gate import FeedConfig, SignalConfig, SourceConfig
 from ml4t_backtest_gate_standard.checks import RowGate
 from ml4t_backtest_gate_standard.columns import Arrangement
+from ml4t_backtest_gate_standard.stamps import resolve_stamps, zone_key
 
 __all__ = ["OpenRows", "open_rows"]
 

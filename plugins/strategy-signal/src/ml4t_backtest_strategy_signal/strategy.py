@@ -13,8 +13,7 @@ from ml4t.backtest.interfaces import Setup, Strategy
 from ml4t_backtest_strategy_signal.weights import rank_weights
 
 if TYPE_CHECKING:
-    from ml4t.backtest.core.market import Market
-    from ml4t.backtest.interfaces.context import Context, SignalBatch
+    from ml4t.backtest.interfaces.context import Context, Market, SignalBatch
 
 __all__ = ["SignalStrategy", "SignalStrategyConfig", "WeightStrategy", "WeightStrategyConfig"]
 

@@ -13,8 +13,7 @@ from ml4t_backtest_testkit.reference import PlainFill, PlainPortfolio, RowsFeed,
 if TYPE_CHECKING:
     import polars as pl
 
-    from ml4t.backtest.core.market import Market
-    from ml4t.backtest.interfaces.context import Context
+    from ml4t.backtest.interfaces.context import Context, Market
 
 __all__ = ["RandomTrader", "plain_engine"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
-from ml4t.backtest.core.stamps import resolve_stamps
+from ml4t.backtest.core.stamps import StampRule, parse_duration
 from ml4t.backtest.errors import DataError
 from ml4t.backtest.interfaces import DataFeed, Portfolio, SignalSource, SourceSpec, Window
 from ml4t.backtest.state import EQUITY, LEDGER, LEDGER_KINDS, RunState
@@ -80,13 +80,10 @@ class RowsFeed(_Rows, DataFeed):
     ) -> None:
         super().__init__(rows, batch_rows)
         label = rows["timestamp"].dtype == pl.Date
-        rule = resolve_stamps(
+        rule = StampRule(
+            convention="label" if label else "close",
+            period_ns=parse_duration(bar or ("1d" if label else "1m")),
             origin=f"<{name}>",
-            kind="bar",
-            dtype=rows["timestamp"].dtype,
-            all_midnight=label,
-            bar=bar or ("1d" if label else "1m"),
-            stamp=None if label else "close",
         )
         fields = tuple(field for field in _BAR if field in rows.columns)
         self._spec = SourceSpec(name=name, kind="bar", fields=fields, rule=rule, prices="raw", drives=drives)
@@ -103,7 +100,7 @@ class RowsSignal(_Rows, SignalSource):
 
     def __init__(self, rows: pl.DataFrame, *, name: str = "signals", batch_rows: int = 0) -> None:
         super().__init__(rows, batch_rows)
-        rule = resolve_stamps(origin=f"<{name}>", kind="signal", dtype=rows["timestamp"].dtype, all_midnight=True)
+        rule = StampRule(convention="label", origin=f"<{name}>")
         fields = tuple(field for field in rows.columns if field not in ("symbol", "timestamp"))
         self._spec = SourceSpec(name=name, kind="signal", fields=fields, rule=rule, drives=False)
 

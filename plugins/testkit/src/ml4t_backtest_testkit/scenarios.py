@@ -14,8 +14,7 @@ from ml4t.backtest.interfaces import Strategy
 
 if TYPE_CHECKING:
     from ml4t.backtest.core.event import Event
-    from ml4t.backtest.core.market import Market
-    from ml4t.backtest.interfaces.context import Context
+    from ml4t.backtest.interfaces.context import Context, Market
 
 __all__ = ["CountEvents", "FollowScore", "events", "market_orders_test"]
 

@@ -261,13 +261,6 @@ class Released:
             self._sync()
         return _read_only(self._values[self._row(field), self._starts[-1] if self._starts else 0 : self.count])
 
-    def times(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return (event_time, known_at) of the newest instant's rows."""
-        if self.pending:
-            self._sync()
-        place = slice(self._starts[-1] if self._starts else 0, self.count)
-        return _read_only(self._times[0, place]), _read_only(self._times[1, place])
-
     def history(self, field: str, bars: int) -> Floats:
         """Return the last ``bars`` instants of a field, float64 (bars, n), oldest first, NaN where no row.
 

@@ -66,25 +66,6 @@ class SessionTable:
         rows = np.searchsorted(self.label, days)
         return np.where(self._rows["label"][rows] == days, rows, -1)
 
-    def session_at(self, timestamps: Integers, *, closing: bool = False) -> Integers:
-        """Return the row of the session that holds each instant (UTC ns), -1 between sessions.
-
-        Args:
-            timestamps: int64 (n,), UTC ns, in any order.
-            closing: Whether an instant on the boundary belongs to the session that ends there
-                (open < t <= close) rather than to the one that begins (open <= t < close).
-        """
-        rows = np.searchsorted(self.close, timestamps, side="left" if closing else "right")
-        opens = self._rows["open"][rows]
-        return np.where(opens < timestamps if closing else opens <= timestamps, rows, -1)
-
-    def is_open(self, timestamps: Integers) -> npt.NDArray[np.bool_]:
-        """Tell for each instant (UTC ns) whether the market trades, breaks excluded."""
-        rows = self.session_at(timestamps)
-        row = self._rows[rows]
-        on_break = (row["break_start"] != NO_BREAK) & (row["break_start"] <= timestamps)
-        return np.asarray((rows >= 0) & ~(on_break & (timestamps < row["break_end"])))
-
     def label_open(self, days: Integers) -> Integers:
         """Return the open (UTC ns) of each label; the start of that local day where it is no session."""
         return self._edge(days, "open")

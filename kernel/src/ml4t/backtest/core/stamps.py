@@ -1,7 +1,6 @@
 """From the stamps of a source to when each row began, happened and could be known.
 
-`resolve_stamps` settles once per source what its stamps mean, or says which line is missing;
-`derive` applies that to every batch.
+A source says once, with a `StampRule`, what its stamps mean; `derive` applies that to every batch.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
@@ -17,18 +15,13 @@ import polars as pl
 from ml4t.backtest.core.sessions import DAY_NS, Integers, SessionTable
 from ml4t.backtest.errors import DataError, RunFileError
 
-__all__ = ["StampRule", "derive", "parse_duration", "resolve_stamps", "to_utc", "zone_key"]
+__all__ = ["Convention", "StampRule", "derive", "parse_duration", "to_utc"]
 
 Convention: TypeAlias = Literal["label", "open", "close", "known_at", "event_time"]
 Derived: TypeAlias = tuple[Integers, Integers, Integers]
 
 _UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _UNITS |= {"d": DAY_NS, "w": 7 * DAY_NS}
-# The lines of a run file that say what stamps mean.
-_BAR = 'bar = "5m"   # the length of one bar'
-_STAMP = 'stamp = "open"   # or "close": which end of its bar a stamp is'
-_COLUMNS = 'columns = { event_time = "timestamp" }   # or { known_at = "timestamp" }'
-_LATENCY = 'latency = "0s"   # from event_time to when it could be known'
 _ZONE = 'timezone = "America/New_York"   # the zone in which they were written'
 
 
@@ -70,71 +63,6 @@ def parse_duration(text: str, setting: str = "") -> int:
         remedy = 'write a whole number and a unit, as "250ms", "5m", "1h" or "400d"'
         raise RunFileError(f'{setting} "{text}" is no duration: {remedy}'.lstrip())
     return length
-
-
-def resolve_stamps(
-    *,
-    origin: str,
-    kind: Literal["bar", "quote", "trade", "signal", "table"],
-    dtype: pl.DataType,
-    all_midnight: bool,
-    bar: str | None = None,
-    stamp: Literal["open", "close"] | None = None,
-    timezone: str | None = None,
-    latency: str | None = None,
-    has_known_at: bool = False,
-    has_event_time: bool = False,
-) -> StampRule:
-    """Settle what the stamps of a source mean.
-
-    Args:
-        origin: The file or frame, for messages.
-        kind: What a row is.
-        dtype: Type of the column that holds the stamps: for bars ``timestamp``; else ``known_at`` where
-            there is one, or ``event_time``, or ``timestamp``.
-        all_midnight: Whether every stamp of the whole source is midnight in its own zone.
-        bar: Length of a bar, such as ``"1d"`` or ``"5m"``.
-        stamp: Which end of a bar its stamp is.
-        timezone: IANA zone of naive stamps.
-        latency: From event_time, or the label's close, to when a row is known.
-        has_known_at: Whether the source has a column ``known_at``.
-        has_event_time: Whether the source has a column ``event_time``.
-
-    Raises:
-        DataError: The stamps could be taken in several ways; the message holds the lines to add.
-    """
-    if not isinstance(dtype, pl.Date | pl.Datetime):
-        raise DataError(f"{origin}: stamps are {dtype}; give dates, or datetimes such as 2024-03-01T14:30:00Z")
-    period = parse_duration(bar, f"{origin}: bar") if bar is not None else None
-    naive = isinstance(dtype, pl.Datetime) and dtype.time_zone is None
-    label = isinstance(dtype, pl.Date) or (all_midnight and (period is None or period >= DAY_NS))
-    convention: Convention = "label" if label else stamp or "open"
-    if kind != "bar" and (has_known_at or has_event_time):
-        convention = "known_at" if has_known_at else "event_time"
-    bare, stated = convention in ("open", "close"), convention in ("known_at", "event_time")
-    midnights = stated and naive and all_midnight
-    zoned = naive and convention != "label" and not midnights
-    needed = {
-        _BAR: bare and kind == "bar" and not period,
-        _STAMP: bare and kind == "bar" and not stamp,
-        _COLUMNS: bare and kind != "bar",
-        _LATENCY: latency is None and (convention == "event_time" or (bare and kind != "bar")),
-        _ZONE: zoned and timezone is None,
-    }
-    if lines := [line for line, missing in needed.items() if missing]:
-        message = f"{origin}: it is not said when its rows are known; add to this {kind} source"
-        raise DataError("\n    ".join([message, *lines]))
-    if kind == "bar" and label and (stamp is not None or period not in (None, DAY_NS)):
-        message = f"{origin}: dates and midnights are session labels, whose bar is the session; take out `stamp`"
-        raise DataError(f'{message} and write\n    bar = "1d"')
-    return StampRule(
-        convention=convention,
-        period_ns=period or DAY_NS if kind == "bar" else None,
-        latency_ns=parse_duration(latency, f"{origin}: latency") if latency is not None else 0,
-        timezone=zone_key(timezone, origin) if zoned else None,
-        midnights=midnights,
-        origin=origin,
-    )
 
 
 def derive(rule: StampRule, frame: pl.DataFrame, sessions: SessionTable, *, first_row: int = 0) -> Derived:
@@ -225,12 +153,3 @@ def _integers(stamps: pl.Series, origin: str, first_row: int) -> Integers:
         fault = f"{stamps.name} is {stamps[row]}; every row needs one between 1678 and 2261"
         raise DataError(f"{origin} row {first_row + row}: {fault}")
     return whole.to_numpy() * scale
-
-
-def zone_key(timezone: str | None, origin: str) -> str:
-    """Return the name of a zone that is known; ``DataError`` for another."""
-    try:
-        return ZoneInfo(timezone or "").key
-    except (KeyError, ValueError, OSError) as error:
-        message = f'{origin}: "{timezone}" is no time zone; write an IANA name such as "America/New_York"'
-        raise DataError(message) from error

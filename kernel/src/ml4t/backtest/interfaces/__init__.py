@@ -2,7 +2,7 @@
 
 from ml4t.backtest.interfaces.broker import Broker
 from ml4t.backtest.interfaces.calendar import Calendar
-from ml4t.backtest.interfaces.context import Context, Order, PortfolioView, Position, Session, SignalBatch
+from ml4t.backtest.interfaces.context import Context, Market, Order, PortfolioView, Position, Session, SignalBatch
 from ml4t.backtest.interfaces.engine import Engine, RunFile
 from ml4t.backtest.interfaces.feed import Batch, DataFeed, SignalSource, Source, SourceSpec, Window
 from ml4t.backtest.interfaces.gate import Arrangement, FeedConfig, Gate, OpenRows, SignalConfig, SourceConfig
@@ -23,8 +23,8 @@ from ml4t.backtest.interfaces.strategy import Strategy
 
 __all__ = [
     "Arrangement", "Batch", "Broker", "Calendar", "CommissionModel", "Context", "DataFeed", "Engine",
-    "ExecutionModel", "ExecutionModels", "FeedConfig", "FillModel", "Gate", "MarketImpactModel", "OpenRows",
-    "Order", "Portfolio", "PortfolioView", "Position", "Progress", "Reporter", "Result", "RiskManager",
-    "RunFile", "Session", "Setup", "SignalBatch", "SignalConfig", "SignalSource", "SlippageModel", "Source",
-    "SourceConfig", "SourceSpec", "Strategy", "Window",
+    "ExecutionModel", "ExecutionModels", "FeedConfig", "FillModel", "Gate", "Market", "MarketImpactModel",
+    "OpenRows", "Order", "Portfolio", "PortfolioView", "Position", "Progress", "Reporter", "Result",
+    "RiskManager", "RunFile", "Session", "Setup", "SignalBatch", "SignalConfig", "SignalSource",
+    "SlippageModel", "Source", "SourceConfig", "SourceSpec", "Strategy", "Window",
 ]  # fmt: skip

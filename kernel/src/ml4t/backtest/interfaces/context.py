@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Context", "Order", "PortfolioView", "Position", "Session", "SignalBatch"]
+    Floats = NDArray[np.float64]
+    Ids = NDArray[np.int64]
+    Missing = Literal["keep", "close"]
+    Moment = datetime | None
+    Rule = Literal["daily", "weekly", "monthly"]
+
+__all__ = ["Context", "Market", "Order", "PortfolioView", "Position", "Session", "SignalBatch"]
 
 
 class Session(NamedTuple):
@@ -43,7 +49,7 @@ class SignalBatch:
     symbol_ids: NDArray[np.int32]
     event_time: NDArray[np.int64]
     known_at: int
-    values: Mapping[str, NDArray[np.float64]]
+    values: Mapping[str, Floats]
 
 
 class Position(NamedTuple):
@@ -115,12 +121,34 @@ class PortfolioView(Protocol):
         """Sum of signed position values."""
 
     @property
-    def quantities(self) -> NDArray[np.float64]:
+    def quantities(self) -> Floats:
         """Signed quantity per released symbol, float64 (n,)."""
 
     @property
     def positions(self) -> dict[str, Position]:
         """Positions that are not flat, by symbol, in the order of ``symbols``."""
+
+
+class Market(Protocol):
+    """The rows of driving feeds that became known at one instant; what ``on_slice`` is given.
+
+    Fields of the first feed that has rows are attributes: ``market.close`` is float64 (n,), one per released
+    symbol, NaN where the instant has no row; read-only. It may be asked while its callback runs; arrays stay valid.
+
+    Attributes:
+        timestamp: The instant, UTC ns.
+    """
+
+    timestamp: int
+
+    @property
+    def updated(self) -> NDArray[np.bool_]:
+        """Which symbols have a row in this instant, bool (n,)."""
+
+    def feed(self, name: str) -> Any:
+        """Return the compact columns of a feed, ``symbol_ids`` and its fields; KeyError when it has no rows."""
+
+    def __getattr__(self, name: str) -> Any: ...
 
 
 class Context(Protocol):
@@ -166,18 +194,11 @@ class Context(Protocol):
     def subscribe(self, feed: str, fields: tuple[str, ...] | str | None = None, *, history: int = 1) -> None:
         """Declare how many bars of a feed ``history`` and ``window`` may reach back; use it in ``on_start``."""
 
-    def history(
-        self, field: str, bars: int, *, feed: str | None = None, symbol: str | None = None
-    ) -> NDArray[np.float64]:
+    def history(self, field: str, bars: int, *, feed: str | None = None, symbol: str | None = None) -> Floats:
         """Return the last bars of one feed, float64 (bars, n_symbols) or (bars,), oldest first, NaN where no bar."""
 
     def window(
-        self,
-        feed: str,
-        fields: tuple[str, ...] | None = None,
-        *,
-        since: datetime | None = None,
-        until: datetime | None = None,
+        self, feed: str, fields: tuple[str, ...] | None = None, *, since: Moment = None, until: Moment = None
     ) -> pl.DataFrame:
         """Return kept released rows of a feed: symbol, event_time, known_at, fields; the bounds are inclusive."""
 
@@ -187,7 +208,7 @@ class Context(Protocol):
     def price_age(self, symbol: str | None = None) -> Any:
         """Return ns since the last price formed, for a symbol or for all, int64 (n,)."""
 
-    def signal(self, name: str) -> NDArray[np.float64]:
+    def signal(self, name: str) -> Floats:
         """Return a signal's values known and valid now, float64 (n,), NaN where there is none."""
 
     def signal_age(self, name: str) -> int:
@@ -229,20 +250,16 @@ class Context(Protocol):
     def order_target_percent(self, symbol: str, percent: float, *, tag: str = "") -> Order | None:
         """Ask for what is missing to a fraction of equity at the mark; None if nothing is."""
 
-    def order_quantities(self, quantities: ArrayLike, *, tag: str = "") -> NDArray[np.int64]:
+    def order_quantities(self, quantities: ArrayLike, *, tag: str = "") -> Ids:
         """Ask for signed quantities over ``symbols``; NaN and 0 ask for nothing; order ids, -1 for none."""
 
-    def order_target_quantities(
-        self, quantities: ArrayLike, *, missing: Literal["keep", "close"] = "keep", tag: str = ""
-    ) -> NDArray[np.int64]:
+    def order_target_quantities(self, quantities: ArrayLike, *, missing: Missing = "keep", tag: str = "") -> Ids:
         """Ask for what is missing to target quantities over ``symbols``; order ids, -1 for none.
 
         NaN keeps a symbol as it is, 0 closes it; ``missing="close"`` closes every NaN.
         """
 
-    def order_target_weights(
-        self, weights: ArrayLike, *, missing: Literal["keep", "close"] = "keep", tag: str = ""
-    ) -> NDArray[np.int64]:
+    def order_target_weights(self, weights: ArrayLike, *, missing: Missing = "keep", tag: str = "") -> Ids:
         """Ask for what is missing to target weights (fractions of equity) over ``symbols``; as above."""
 
     def cancel(self, order: Any) -> None:
@@ -252,12 +269,7 @@ class Context(Protocol):
         """Ask for the end of every open order, or of those of one symbol."""
 
     def schedule(
-        self,
-        callback: Callable[[Any], None],
-        rule: Literal["daily", "weekly", "monthly"] = "daily",
-        *,
-        at: str = "open",
-        tz: str | None = None,
+        self, callback: Callable[[Any], None], rule: Rule = "daily", *, at: str = "open", tz: str | None = None
     ) -> None:
         """Call a method of the strategy on the first session of each day, week or month; use it in ``on_start``.
 

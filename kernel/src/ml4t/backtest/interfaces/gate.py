@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import polars as pl
@@ -81,6 +81,10 @@ class SignalConfig(SourceConfig):
     valid_for: str | None = None
 
 
+Settings: TypeAlias = FeedConfig | SignalConfig
+Place: TypeAlias = Callable[[int], str]
+
+
 class Arrangement(Protocol):
     """How the columns of an input become those of a source.
 
@@ -111,12 +115,12 @@ class Gate(Protocol):
     def open_rows(
         self,
         source: pl.LazyFrame,
-        config: FeedConfig | SignalConfig,
+        config: Settings,
         window: Window,
         *,
         name: str,
         origin: str,
-        place: Callable[[int], str] | None = None,
+        place: Place | None = None,
     ) -> OpenRows:
         """Map the columns of an input, keep the run's window, check every row and put rows in time order.
 
@@ -129,10 +133,10 @@ class Gate(Protocol):
             place: Names a row by its number in ``source``; by default ``<origin> row <n>``.
         """
 
-    def arrange(self, schema: pl.Schema, config: FeedConfig | SignalConfig, origin: str) -> Arrangement:
+    def arrange(self, schema: pl.Schema, config: Settings, origin: str) -> Arrangement:
         """Say which columns of an input a source needs, by the rules of ``open_rows``."""
 
-    def take_frame(self, frame: object, config: FeedConfig | SignalConfig, *, name: str, origin: str) -> pl.DataFrame:
+    def take_frame(self, frame: object, config: Settings, *, name: str, origin: str) -> pl.DataFrame:
         """Copy the needed columns of a polars, pandas or Arrow frame, or of a mapping of field to wide frame."""
 
     def digest_frame(self, frame: pl.DataFrame) -> str:
@@ -141,7 +145,7 @@ class Gate(Protocol):
     def find_files(self, path: str | Sequence[str], setup: Setup) -> list[Path]:
         """Return the files that a path, a glob or a list of these stands for, globs sorted by name."""
 
-    def place_in(self, files: Sequence[Path], count: Callable[[Path], int]) -> Callable[[int], str]:
+    def place_in(self, files: Sequence[Path], count: Callable[[Path], int]) -> Place:
         """Return a function that names a row by file and row in it; ``count`` says how many a file has."""
 
     def digest_files(self, files: Sequence[Path]) -> str:

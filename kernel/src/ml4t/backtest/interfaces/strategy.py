@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from ml4t.backtest.core.event import Event, FillEvent
-    from ml4t.backtest.core.market import Market
-    from ml4t.backtest.interfaces.context import Context, Order, SignalBatch
+    from ml4t.backtest.interfaces.context import Context, Market, Order, SignalBatch
 
 __all__ = ["Strategy"]
 

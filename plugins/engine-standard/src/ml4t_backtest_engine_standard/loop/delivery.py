@@ -20,7 +20,6 @@ from ml4t.backtest.core.event import (
     SignalEvent,
     TradeEvent,
 )
-from ml4t.backtest.core.market import Market
 from ml4t.backtest.core.pit import Released
 from ml4t.backtest.core.queue import Rows
 from ml4t.backtest.interfaces.context import SignalBatch
@@ -28,6 +27,7 @@ from ml4t.backtest.interfaces.strategy import Strategy
 from ml4t.backtest.state import CANCELLED, EXPIRED, REASONS, REFUSED, STATUSES, RunState
 from ml4t_backtest_engine_standard.context.context import Context
 from ml4t_backtest_engine_standard.context.handles import Order
+from ml4t_backtest_engine_standard.context.market import Market
 from ml4t_backtest_engine_standard.context.outbox import Outbox
 
 __all__ = ["EVENTS", "Delivery"]

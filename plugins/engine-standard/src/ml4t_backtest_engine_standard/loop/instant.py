@@ -29,7 +29,6 @@ import numpy as np
 from ml4t.backtest.core.bus import EventBus
 from ml4t.backtest.core.clock import Chunk, Clock, SourceRows
 from ml4t.backtest.core.event import MarketEvent
-from ml4t.backtest.core.market import Market
 from ml4t.backtest.core.pit import Released
 from ml4t.backtest.core.queue import Rows
 from ml4t.backtest.errors import RunError
@@ -37,6 +36,7 @@ from ml4t.backtest.interfaces.risk import RiskManager
 from ml4t.backtest.state import RunState
 from ml4t_backtest_engine_standard.assembly.parts import Parts
 from ml4t_backtest_engine_standard.context.context import Context
+from ml4t_backtest_engine_standard.context.market import Market
 from ml4t_backtest_engine_standard.context.outbox import Outbox
 from ml4t_backtest_engine_standard.loop.delivery import EVENTS, Delivery
 from ml4t_backtest_engine_standard.result.journal import Journal
