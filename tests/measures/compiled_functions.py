@@ -1,0 +1,66 @@
+"""Find the compiled functions of a distribution: those under a decorator of its own that calls numba."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Source", "compiled_sources"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A module with compiled functions.
+
+    Attributes:
+        module: Its dotted name.
+        path: Its file.
+        lines: First and last line of the body of each compiled function, both inclusive.
+    """
+
+    module: str
+    path: Path
+    lines: tuple[tuple[int, int], ...]
+
+    def holds(self, line: int) -> bool:
+        """Say whether a line belongs to a compiled function."""
+        return any(first <= line <= last for first, last in self.lines)
+
+
+def compiled_sources(distribution: Path) -> list[Source]:
+    """Return the modules of a distribution that have compiled functions, in the order of their names.
+
+    Args:
+        distribution: Its folder, with ``src`` in it.
+    """
+    paths = sorted((distribution / "src").glob("*/**/*.py"))
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in paths}
+    decorators = {name for tree in trees.values() for name in _decorators(tree)}
+    sources = []
+    for path, tree in trees.items():
+        lines = tuple(_bodies(tree, decorators))
+        if lines:
+            module = ".".join(path.relative_to(distribution / "src").with_suffix("").parts)
+            sources.append(Source(module, path, lines))
+    return sources
+
+
+def _decorators(tree: ast.Module) -> list[str]:
+    """Return the module's functions that return what ``numba.njit`` makes of their argument."""
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    return [each.name for each in functions if any(_is_njit(node) for node in ast.walk(each))]
+
+
+def _is_njit(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr == "njit"
+
+
+def _bodies(tree: ast.Module, decorators: set[str]) -> list[tuple[int, int]]:
+    bodies = []
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            names = {each.id for each in node.decorator_list if isinstance(each, ast.Name)}
+            if names & decorators:
+                bodies.append((node.body[0].lineno, node.end_lineno or node.lineno))
+    return bodies

@@ -1,0 +1,69 @@
+"""Measure which lines and branches of compiled code its tests reach: ``python tests/measures/cover_core.py``.
+
+The compiled functions run as plain Python here. Lines and branches of them that no test takes are listed; the
+Python around them does not count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from compiled_functions import compiled_sources
+
+ROOT = Path(__file__).resolve().parents[2]
+PLAIN = {"NUMBA_DISABLE_JIT": "1"}
+
+
+def main() -> int:
+    """Parse the command line, run the tests under coverage, print what is missing; return 1 if anything is."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tests", nargs="*", help="default: those of the distribution")
+    parser.add_argument("--distribution", default="plugins/broker-simulation")
+    options = parser.parse_args()
+    folder = ROOT / options.distribution
+    with tempfile.TemporaryDirectory() as place:
+        data, found = Path(place) / "coverage", Path(place) / "found.json"
+        options_of_both = ["--rcfile=", f"--data-file={data}"]
+        command = ["run", "--branch", *options_of_both, f"--include={folder}/src/*", "-m", "pytest", "-q"]
+        tests = options.tests or [f"{options.distribution}/tests"]
+        for arguments in (
+            [*command, "-p", "no:cacheprovider", *tests],
+            ["json", *options_of_both, "-q", "-o", str(found)],
+        ):
+            subprocess.run(
+                [sys.executable, "-m", "coverage", *arguments], cwd=ROOT, env={**os.environ, **PLAIN}, check=True
+            )
+        return report(folder, json.loads(found.read_text(encoding="utf-8"))["files"])
+
+
+def report(folder: Path, files: dict[str, dict[str, Any]]) -> int:
+    """Print one line for each module, and what of its compiled functions no test reaches."""
+    met = total = 0
+    for source in compiled_sources(folder):
+        name = source.path.relative_to(ROOT)
+        measured = files[str(name)]
+        lines = {
+            kind: [line for line in measured[f"{kind}_lines"] if source.holds(line)] for kind in ("executed", "missing")
+        }
+        arcs = {kind: [arc for arc in measured[f"{kind}_branches"] if source.holds(arc[0])] for kind in lines}
+        reached, missed = (len(lines[kind]) + len(arcs[kind]) for kind in ("executed", "missing"))
+        met, total = met + reached, total + reached + missed
+        print(f"{name}: {reached} of {reached + missed} lines and branches")
+        for line in lines["missing"]:
+            print(f"    {name}:{line} is not reached")
+        for line, end in arcs["missing"]:
+            if line not in lines["missing"] and end not in lines["missing"]:
+                print(f"    {name}:{line} never goes on to {end if end > 0 else 'the end'}")
+    print(f"compiled functions: {met} of {total} lines and branches, {met / max(1, total):.1%}")
+    return int(met < total)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

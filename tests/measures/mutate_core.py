@@ -1,0 +1,250 @@
+"""Measure how many small faults in compiled code its tests find: ``python tests/measures/mutate_core.py``.
+
+Faults (a comparison, an operator, a constant changed, a statement left out) are put one at a time into the
+compiled functions, which run as plain Python here. Those tests run that reach the changed line, and a fault
+that fails none of them has survived. A sample with a fixed seed is taken; survivors are listed by file and line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import random
+import resource
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+from compiled_functions import Source, compiled_sources
+from mutants import Mutant, mutants_of
+
+ROOT = Path(__file__).resolve().parents[2]
+PLAIN = {"NUMBA_DISABLE_JIT": "1", "POLARS_MAX_THREADS": "1", "PYTHONHASHSEED": "0"}
+LEAST_SECONDS = 6.0
+SLOWER = 4.0  # CPU time, than the tests took without a fault: then the fault has made a loop endless
+STUCK = 20.0  # the same by the clock, where other programs run too
+OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=no")
+GOAL = 0.85
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Which tests reach which lines.
+
+    Attributes:
+        seconds: Of each test that passed, by its id.
+        tests: Ids of the tests that reach a line, by file and line.
+    """
+
+    seconds: dict[str, float]
+    tests: dict[tuple[str, int], list[str]]
+
+    def of(self, path: Path, line: int) -> list[str]:
+        """Return the tests that reach a line, the fastest first."""
+        return sorted(self.tests.get((str(path), line), ()), key=lambda test: self.seconds[test])
+
+
+def main() -> int:
+    """Parse the command line, measure, and print the score; return 1 where it is below the goal."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tests", nargs="*", help="default: those of the distribution")
+    parser.add_argument("--distribution", default="plugins/broker-simulation")
+    parser.add_argument("--sample", type=int, default=300, help="faults to try; 0 for all")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="", help="module, such as match, or module:first-last line")
+    options = parser.parse_args()
+    if any(os.environ.get(name) != value for name, value in PLAIN.items()):
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **PLAIN})
+    os.chdir(ROOT)
+    sources = compiled_sources(ROOT / options.distribution)
+    tests = options.tests or [f"{options.distribution}/tests"]
+    everything = [mutant for source in sources for mutant in mutants_of(source) if chosen(mutant, options.only)]
+    size = min(options.sample or len(everything), len(everything))
+    sample = random.Random(options.seed).sample(everything, size)
+    load(sources)
+    reach = measure_reach(tests, [source.path for source in sources])
+    print(f"{len(everything)} faults in {len(sources)} modules, {size} tried; {len(reach.seconds)} tests", flush=True)
+    return report(try_all(sample, reach), sample)
+
+
+def chosen(mutant: Mutant, only: str) -> bool:
+    """Say whether a fault is in the module, and between the lines, that were asked for."""
+    name, _, lines = only.partition(":")
+    if name and mutant.source.path.stem != name:
+        return False
+    first, _, last = lines.partition("-")
+    return not first or int(first) <= mutant.line <= int(last or first)
+
+
+def load(sources: Sequence[Source]) -> None:
+    """Import what every trial needs, so that a fork has it; nothing that a fault may change."""
+    for name in ("numba", "polars", "pytest", "coverage"):
+        importlib.import_module(name)
+
+    package = sources[0].module.partition(".")[0]
+    taken = [name for name in sys.modules if name.partition(".")[0] == package]
+    if taken:
+        raise SystemExit(f"{', '.join(taken)} were imported before a fault could be put into them")
+
+
+def measure_reach(tests: Sequence[str], paths: Sequence[Path]) -> Reach:
+    """Run all tests once, without a fault, and note which lines each of them reaches.
+
+    Raises:
+        SystemExit: Where one fails: then nothing can be said.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "reach.json"
+        said = Path(folder) / "said.txt"
+        status = in_fork(lambda: _trace(tests, paths, out), 900.0, said)
+        if status != 0:
+            raise SystemExit(f"{said.read_text(encoding='utf-8')}the tests fail without any fault (status {status})")
+        found = json.loads(out.read_text(encoding="utf-8"))
+    lines = {(path, int(line)): ids for path, by_line in found["lines"].items() for line, ids in by_line.items()}
+    return Reach(found["seconds"], lines)
+
+
+def _trace(tests: Sequence[str], paths: Sequence[Path], out: Path) -> int:
+    """Run pytest under coverage with one context a test; write ids, seconds and lines as JSON."""
+    import coverage
+    import pytest
+
+    cover = coverage.Coverage(data_file=None, config_file=False, include=[str(path) for path in paths])
+    seconds: dict[str, float] = {}
+
+    class Contexts:
+        @pytest.hookimpl(hookwrapper=True)
+        def pytest_runtest_protocol(self, item: Any, nextitem: Any) -> Any:
+            cover.switch_context(item.nodeid)
+            yield
+            cover.switch_context("")
+
+        def pytest_runtest_logreport(self, report: Any) -> None:
+            if report.when == "call" and report.passed:
+                seconds[report.nodeid] = report.duration
+
+    cover.start()
+    status = int(pytest.main([*OPTIONS, *tests], plugins=[Contexts()]))
+    cover.stop()
+    data = cover.get_data()
+    lines = {
+        path: {
+            line: [name for name in names if name in seconds] for line, names in data.contexts_by_lineno(path).items()
+        }
+        for path in data.measured_files()
+    }
+    out.write_text(json.dumps({"seconds": seconds, "lines": lines}), encoding="utf-8")
+    return status
+
+
+def in_fork(action: Callable[[], int], seconds: float, said: Path | str = os.devnull) -> int | None:
+    """Run an action in a copy of this process; return its status, None where it was too slow.
+
+    Args:
+        action: Returns the status.
+        seconds: How much CPU time it may take.
+        said: The file that gets its output.
+    """
+    end = time.monotonic() + STUCK * seconds
+    child = os.fork()
+    if child == 0:
+        status = 3
+        try:
+            resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 2))
+            output = os.open(said, os.O_WRONLY | os.O_CREAT)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            status = action()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            code = os.waitstatus_to_exitcode(status)
+            return None if code in (-signal.SIGXCPU, -signal.SIGKILL) else code
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
+
+
+class _Changed(SourceFileLoader):
+    """Loads a module from a changed tree."""
+
+    def __init__(self, mutant: Mutant) -> None:
+        super().__init__(mutant.source.module, str(mutant.source.path))
+        self._tree = mutant.tree()
+
+    def get_code(self, fullname: str) -> CodeType:
+        return compile(self._tree, self.path, "exec")
+
+
+class _Finder:
+    """Gives the changed module, and leaves all others to the usual finders."""
+
+    def __init__(self, mutant: Mutant) -> None:
+        self._mutant = mutant
+
+    def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name != self._mutant.source.module:
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None:
+            spec.loader = _Changed(self._mutant)
+        return spec
+
+
+def try_all(sample: Sequence[Mutant], reach: Reach) -> list[str]:
+    """Return what became of each fault: ``found``, ``endless``, ``survived`` or ``not reached``."""
+    outcomes = []
+    for number, mutant in enumerate(sample, 1):
+        tests = reach.of(mutant.source.path, mutant.line)
+        outcome = try_one(mutant, tests, sum(reach.seconds[test] for test in tests)) if tests else "not reached"
+        outcomes.append(outcome)
+        if number % 25 == 0:
+            print(f"{number} of {len(sample)}: {dict(Counter(outcomes))}", flush=True)
+    return outcomes
+
+
+def try_one(mutant: Mutant, tests: Sequence[str], seconds: float) -> str:
+    """Put one fault in and run the tests that reach it."""
+    import pytest
+
+    def trial() -> int:
+        sys.meta_path.insert(0, _Finder(mutant))
+        return int(pytest.main([*OPTIONS, *tests]))
+
+    status = in_fork(trial, max(LEAST_SECONDS, SLOWER * seconds))
+    if status is None:
+        return "endless"
+    if status in (4, 5):
+        raise SystemExit(f"pytest could not run {' '.join(tests)} (status {status})")
+    return "survived" if status == 0 else "found"
+
+
+def report(outcomes: Sequence[str], sample: Sequence[Mutant]) -> int:
+    """Print survivors by file and line, then the score."""
+    pairs = zip(sample, outcomes, strict=True)
+    left = [(mutant, outcome) for mutant, outcome in pairs if outcome in ("survived", "not reached")]
+    for mutant, outcome in sorted(left, key=lambda pair: (str(pair[0].source.path), pair[0].line)):
+        print(f"{mutant.source.path.relative_to(ROOT)}:{mutant.line}: {outcome}: {mutant.was}  ->  {mutant.now}")
+    score = 1.0 - len(left) / max(1, len(sample))
+    print(f"{len(sample) - len(left)} of {len(sample)} faults found: {score:.1%} ({dict(Counter(outcomes))})")
+    return int(score < GOAL)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
