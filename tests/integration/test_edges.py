@@ -69,7 +69,15 @@ def test_the_manifest_names_the_kernel_and_what_took_part():
             """Do nothing."""
 
     used = Engine(feed=feed(10.0), strategy=Idle()).run().manifest["distributions"]
-    wanted = {"kernel", "engine-standard", "feed-frame", "broker-simulation", "fill-standard", "portfolio-standard"}
+    wanted = {
+        "kernel",
+        "engine-standard",
+        "gate-standard",
+        "feed-frame",
+        "broker-simulation",
+        "fill-standard",
+        "portfolio-standard",
+    }
     assert {f"ml4t-backtest-{name}" for name in wanted} == set(used)
 
 
