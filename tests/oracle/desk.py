@@ -1,0 +1,135 @@
+"""The simulator's books, and what the end or the fill of one order does to others.
+
+Quotations are from the page on orders where nothing else is said.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from .book import Fill, Order, Transition
+from .prices import trailed
+from .scenario import Row, Scenario
+from .views import OPEN
+
+
+class Desk:
+    """Everything that one run knows.
+
+    Attributes:
+        now: The instant.
+        positions: Signed quantity by symbol.
+        marks: Last known price by symbol.
+        newest: The newest row of each symbol.
+        volumes: Signed sizes of the row before, by symbol and side.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario, self.rules = scenario, scenario.rules
+        self.now = 0
+        self.orders: list[Order] = []
+        self.by_name: dict[str, Order] = {}
+        self.client_ids: set[str] = set()
+        self.positions: dict[str, Decimal] = {}
+        self.marks: dict[str, Decimal] = {}
+        self.newest: dict[str, Row] = {}
+        self.transitions: list[Transition] = []
+        self.fills: list[Fill] = []
+        self.lot = Decimal(scenario.instrument.lot or 1)
+
+    def note(self, order: Order, status: str, reason: str = "") -> None:
+        """Write a transition down; the order is then in that state."""
+        order.status = status
+        self.transitions.append(Transition(self.now, order.id, status, reason))
+
+    def answer(self, order: Order, reason: str) -> None:
+        """Refuse a cancel or an amendment: "leaves it as it is and is recorded as a row `refused`"."""
+        self.transitions.append(Transition(self.now, order.id, "refused", reason))
+
+    def working(self, symbol: str | None = None) -> list[Order]:
+        """Return what may fill, oldest first."""
+        return [each for each in self.orders if each.is_open and symbol in (None, each.symbol)]
+
+    def whole_lots(self, quantity: Decimal) -> Decimal:
+        """Cut a size to lots."""
+        return quantity // self.lot * self.lot
+
+    def session_of(self, instant: int) -> int:
+        """Return the place of the session that an instant belongs to: the first that closes at or after it."""
+        closes = [close for _, close in self.scenario.sessions]
+        return next((place for place, close in enumerate(closes) if close >= instant), len(closes))
+
+    def allowed(self, order: Order) -> Decimal:
+        """Return how much an order may still fill by what its parent has filled.
+
+        "as much of them may fill as the entry has filled (its part, truncated to lots)"
+        """
+        if order.parent is None:
+            return order.remaining
+        others = sum((each.filled for each in order.others), Decimal(0))
+        return min(order.remaining, max(Decimal(0), self.part(order) - order.filled - others))
+
+    def part(self, order: Order) -> Decimal:
+        """Return a child's part of what its parent has filled."""
+        parent = order.parent
+        assert parent is not None
+        if parent.filled >= parent.size:
+            return order.original
+        return self.whole_lots(order.original * parent.filled / parent.size)
+
+    def end(self, order: Order, status: str, reason: str) -> None:
+        """End an order, and what has to end with it."""
+        self.note(order, status, reason)
+        if reason == "end-of-run":
+            return
+        for child in order.children:
+            if not child.is_over:
+                self._parent_ended(order, child)
+        if reason not in ("one-cancels-other", "parent-ended"):
+            # "When one leg is cancelled, expires or is refused, the others are cancelled."
+            for other in order.others:
+                if not other.is_over:
+                    self.end(other, "cancelled", "one-cancels-other")
+
+    def _parent_ended(self, parent: Order, child: Order) -> None:
+        # "When an entry ends partly filled its children are cut to that part; when it ends unfilled they are
+        # cancelled (`parent-ended`)."
+        kept = self.allowed(child) if parent.filled else Decimal(0)
+        if kept <= 0:
+            self.end(child, "cancelled", "parent-ended")
+        elif kept < child.remaining:
+            child.size = child.filled + kept
+            self.note(child, child.status, "parent-ended")
+
+    def after_fill(self, order: Order, quantity: Decimal, reference: Decimal, phase: int, formed_at: int) -> None:
+        """Let a fill change the rest of its group, and its children."""
+        for other in order.others:
+            if other.is_over:
+                continue
+            # "A fill of one takes its absolute quantity off what the others have left; what is left with
+            # nothing is cancelled (`one-cancels-other`)."
+            other.size -= min(quantity, other.remaining)
+            if other.remaining > 0:
+                self.note(other, other.status, "one-cancels-other")
+            else:
+                self.end(other, "cancelled", "one-cancels-other")
+        for child in order.children:
+            if child.status == "held":
+                self.release(child, reference, phase, formed_at)
+            elif child.is_open and phase != OPEN:
+                child.done = True  # what the parent adds within a bar is there from the next row on
+
+    def release(self, child: Order, reference: Decimal, phase: int, formed_at: int) -> None:
+        """Let a held order work.
+
+        "An order of a bracket or of `parent=` is submitted when its parent fills." (matching)
+        """
+        child.submitted_at = child.begins = formed_at
+        child.released = True
+        child.events.append((reference, phase))
+        if child.trails and child.level is None:
+            child.level = trailed(child, reference)
+        # "A child that is a market order waits for the next bar." "With `children = "next-bar"` the children of
+        # an entry see nothing of this bar." (matching)
+        child.done = child.kind == "market" or self.rules.children == "next-bar"
+        self.note(child, "accepted", "parent-filled")

@@ -1,0 +1,66 @@
+"""The engine and the simulator agree, fill by fill and transition by transition.
+
+A few hundred scenarios in every run; ten thousand with
+
+    uv run pytest tests/oracle -m exhaustive
+
+What differs is made smaller and shown as Python that can be run.
+"""
+
+from dataclasses import replace
+
+import pytest
+from oracle.native import differences
+from oracle.scenario import Scenario
+from oracle.scenarios import random_scenario
+from oracle.shrink import smaller, snippet
+
+from ml4t.backtest import BacktestError
+
+A_FEW, TEN_THOUSAND, PIECE = 300, 10_000, 30
+
+
+def differs(scenario: Scenario) -> bool:
+    """Whether the two disagree; a smaller scenario that neither can run shows nothing."""
+    try:
+        return next(differences(scenario), None) is not None
+    except (BacktestError, LookupError, ValueError):
+        return False
+
+
+def check(seeds):
+    """Compare the scenarios of seeds; fail with the first that differs, as small as it gets."""
+    for seed in seeds:
+        scenario = random_scenario(seed)
+        found = list(differences(scenario))
+        if found:
+            small = smaller(scenario, differs)
+            pytest.fail("\n".join([f"seed {seed}:", *found[:3], "smaller:", *differences(small), snippet(small)]))
+
+
+@pytest.mark.parametrize("first", range(0, A_FEW, PIECE))
+def test_random_scenarios_agree(first):
+    """Every kind of order, time in force, family, amendment, cancel, rule and cost, on every kind of feed."""
+    check(range(first, first + PIECE))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("first", range(0, TEN_THOUSAND, 500))
+def test_ten_thousand_scenarios_agree(first):
+    """The same at length."""
+    check(range(first, first + 500))
+
+
+def test_a_difference_is_made_smaller():
+    """The shrinker keeps what matters and leaves out the rest."""
+    scenario = random_scenario(3)
+    assert 1 < len(scenario.script)
+    wanted = scenario.script[0]
+
+    def has_it(candidate):
+        return wanted in candidate.script
+
+    small = smaller(scenario, has_it)
+    assert (wanted,) == small.script
+    assert sum(len(feed.rows) for feed in small.feeds) <= 1
+    assert "differences(scenario)" in snippet(replace(small, latency=0))
