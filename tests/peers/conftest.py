@@ -18,8 +18,8 @@ def _load(name):
     return module
 
 
-scenarios = _load("scenarios")
-environments = _load("environments")
+cases = _load("scenarios")
+places = _load("environments")
 ours = _load("native")
 
 
@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(config, items):
 def pytest_generate_tests(metafunc):
     """Give a test that takes a scenario all scenarios of its module's engine."""
     if "scenario" in metafunc.fixturenames:
-        found = [one for one in scenarios.SCENARIOS if one.peer == metafunc.module.PEER]
+        found = [one for one in cases.SCENARIOS if one.peer == metafunc.module.PEER]
         metafunc.parametrize("scenario", found, ids=[one.name for one in found])
 
 
@@ -55,13 +55,25 @@ def native():
 
 
 @pytest.fixture(scope="session")
+def scenarios():
+    """The module of the scenarios."""
+    return cases
+
+
+@pytest.fixture(scope="session")
+def environments():
+    """The module of the other engines' environments."""
+    return places
+
+
+@pytest.fixture(scope="session")
 def run_peer():
     """Run a scenario in the engine itself, or skip where its environment cannot be made."""
 
     def run(peer, scenario, bars, targets=None):
         try:
-            return environments.run(peer, scenario, bars, targets)
-        except environments.PeerAbsent as absent:
+            return places.run(peer, scenario, bars, targets)
+        except places.PeerAbsent as absent:
             pytest.skip(f"no environment for {peer}: {absent}")
 
     return run
@@ -72,7 +84,7 @@ def agrees(data, run_peer):
     """Run a scenario on both sides and compare fill by fill and day by day."""
 
     def agrees(scenario):
-        panel = scenarios.panel(scenario.bars, data)
+        panel = cases.panel(scenario.bars, data)
         told = scenario.as_json(panel)
         theirs = run_peer(scenario.peer, told, panel.frame)
         result, refs = ours.run(scenario, panel)
