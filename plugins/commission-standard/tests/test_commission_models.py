@@ -59,12 +59,18 @@ def test_costs_of_whole_orders(account, sign, cls, settings, cost):
     assert [cost] == account(cls, **settings).order(sign * 100)
 
 
-def test_minimum_is_charged_once_and_covers_later_fills(account):
-    """300 shares at 0.005 are 1.50 in all, however they fill."""
-    assert [1.0, 0.0, 0.5] == account(PerShareCommission, rate=0.005, minimum=1.0).order(100, 100, 100)
-    assert [9.0, 0.0, 6.0] == account(PercentCommission, rate=0.001, minimum=9.0).order(100, 50, 150)
-    assert [3.0, 0.0, 5.5] == account(PerContractCommission, rate=1.0, fee=1.5, minimum=3.0).order(1, 0.5, 5.5)
-    assert [3.0, 0.0] == account(PerTradeCommission, amount=3.0).order(100, 100)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_minimum_is_charged_once_and_covers_later_fills(account, sign):
+    """300 shares at 0.005 are 1.50 in all, however they fill, bought or sold."""
+    per_share = account(PerShareCommission, rate=0.005, minimum=1.0)
+    percent = account(PercentCommission, rate=0.001, minimum=9.0)
+    per_contract = account(PerContractCommission, rate=1.0, fee=1.5, minimum=3.0)
+    per_trade = account(PerTradeCommission, amount=3.0)
+
+    assert [1.0, 0.0, 0.5] == per_share.order(100 * sign, 100 * sign, 100 * sign)
+    assert [9.0, 0.0, 6.0] == percent.order(100 * sign, 50 * sign, 150 * sign)
+    assert [3.0, 0.0, 5.5] == per_contract.order(1 * sign, 0.5 * sign, 5.5 * sign)
+    assert [3.0, 0.0] == per_trade.order(100 * sign, 100 * sign)
 
 
 def test_a_fee_is_charged_with_the_first_fill(account):
@@ -89,6 +95,11 @@ def test_maximum_wins_over_minimum(account):
     assert [5.0] == ibkr.order(1_000, price=25.0)
     assert [pytest.approx(2.5)] == ibkr.order(1_000, price=0.25)
     assert [pytest.approx(2.5)] == ibkr.order(-1_000, price=-0.25)
+
+
+def test_a_maximum_of_nothing_is_a_maximum(account):
+    """It is not the same as none."""
+    assert [0.0] == account(PerShareCommission, rate=0.005, minimum=1.0, maximum=0.0).order(100)
 
 
 def test_nothing_is_paid_back_where_the_maximum_falls(account):

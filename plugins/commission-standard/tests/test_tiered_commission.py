@@ -116,6 +116,13 @@ def test_months_are_those_of_the_calendar(moment):
     assert day.year * 12 + day.month - 1 == month_of(moment)
 
 
+def test_months_begin_and_end_where_the_calendar_says():
+    """Every month that int64 ns can hold in full, leap years and centuries included, to the ns."""
+    for month in range(1678 * 12, 2262 * 12):
+        start = int((datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC) - EPOCH).total_seconds()) * 1_000_000_000
+        assert (month - 1, month) == (month_of(start - 1), month_of(start))
+
+
 def test_tiers_come_from_a_run_file():
     """As a list of tables; the first may leave its start out."""
     rows = [{"maker": 0.001, "taker": 0.002}, {"start": 10_000, "maker": 0.0008, "taker": 0.0015}]

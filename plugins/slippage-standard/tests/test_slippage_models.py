@@ -134,6 +134,16 @@ class TestOrdersOfOneBar:
         orders[1]["filled"] = -200.0
         assert pytest.approx(16.0) == self.ask(model, orders, state, 0, 100.0)
 
+    def test_what_filled_in_earlier_bars_does_not_count(self, model):
+        """An order may come with a part of it filled; what it adds in this bar counts, at today's stamps too."""
+        orders, state = np.zeros(2, ORDER), model.initial_state()
+        bar = {"bar_start": 1_700_000_000_000_000_001, "event_time": 1_700_000_060_000_000_002}
+        orders[0]["filled"] = 700.0
+
+        assert pytest.approx(1.0) == self.ask(model, orders, state, 0, 100.0, **bar)
+        orders[0]["filled"] = 800.0
+        assert pytest.approx(9.0) == self.ask(model, orders, state, 1, 200.0, **bar)
+
     def test_what_did_not_fill_does_not_count(self, model):
         """The broker may ask for a price and then refuse it, as beyond a limit."""
         orders, state = np.zeros(2, ORDER), model.initial_state()
