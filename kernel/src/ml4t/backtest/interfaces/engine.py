@@ -1,5 +1,8 @@
 """What plugins see of the engine: a component of its own, of kind ``engine``."""
 
+# The body of a protocol's method is its docstring.
+# pyright: reportReturnType=false
+
 from __future__ import annotations
 
 from collections.abc import Iterator

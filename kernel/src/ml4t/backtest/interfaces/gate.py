@@ -4,6 +4,9 @@ A source of columns takes its settings from these dataclasses, gives its input t
 the gate returns: all sources then map columns, check rows and read stamps alike.
 """
 
+# The body of a protocol's method is its docstring.
+# pyright: reportReturnType=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,5 +1,8 @@
 """What a run leaves behind."""
 
+# The body of a protocol's method is its docstring.
+# pyright: reportReturnType=false
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

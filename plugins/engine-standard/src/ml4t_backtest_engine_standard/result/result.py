@@ -6,13 +6,13 @@ import difflib
 import html
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import wraps
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -28,6 +28,21 @@ if TYPE_CHECKING:
     from ml4t_backtest_engine_standard.result.journal import Journal
 
 __all__ = ["Result"]
+
+Made = TypeVar("Made")
+
+
+def _kept(make: Callable[[Any], Made]) -> Callable[[Any], Made]:
+    """Keep what is made at the first call; unlike ``cached_property`` this leaves a property, as the contract has it."""
+
+    @wraps(make)
+    def get(result: Any) -> Made:
+        if make.__name__ not in result._made:
+            result._made[make.__name__] = make(result)
+        made: Made = result._made[make.__name__]
+        return made
+
+    return get
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -66,68 +81,82 @@ class Result:
     currency: str = "USD"
     golden: Path | None = None
     origin: Mapping[str, Any] = field(default_factory=dict)
+    _made: dict[str, Any] = field(default_factory=dict, init=False)
 
-    @cached_property
+    @property
+    @_kept
     def fills(self) -> pl.DataFrame:
         """Fills in the order in which they were made."""
         return frames.fills(self.state, self.currency)
 
-    @cached_property
+    @property
+    @_kept
     def orders(self) -> pl.DataFrame:
         """Every transition of every order."""
         return frames.orders(self.state)
 
-    @cached_property
+    @property
+    @_kept
     def ledger(self) -> pl.DataFrame:
         """Every cash movement."""
         return frames.ledger(self.state, self.currency)
 
-    @cached_property
+    @property
+    @_kept
     def equity(self) -> pl.DataFrame:
         """Cash, equity, exposures and profit per session close."""
         return frames.equity(self.state)
 
-    @cached_property
+    @property
+    @_kept
     def trades(self) -> pl.DataFrame:
         """Round trips (first in, first out), open ones included."""
         return self.portfolio.trades()
 
-    @cached_property
+    @property
+    @_kept
     def positions(self) -> pl.DataFrame:
         """Positions held at each session close."""
         return self.journal.positions()
 
-    @cached_property
+    @property
+    @_kept
     def targets(self) -> pl.DataFrame:
         """What vector decisions asked for and the orders that came of it."""
         return self.journal.targets()
 
-    @cached_property
+    @property
+    @_kept
     def signals(self) -> pl.DataFrame:
         """What was known from signal sources, and its fate."""
         return self.journal.signals()
 
-    @cached_property
+    @property
+    @_kept
     def records(self) -> pl.DataFrame:
         """Values that the strategy recorded."""
         return self.journal.records()
 
-    @cached_property
+    @property
+    @_kept
     def metrics(self) -> Mapping[str, float]:
         """Figures of the run; returns are fractions."""
         return self.portfolio.metrics()
 
-    @cached_property
+    @property
+    @_kept
     def decision_hash(self) -> str:
         """SHA-256 of what was decided; equal runs have equal ones."""
         return hashes.decision_hash(self.state)
 
-    @cached_property
+    @property
+    @_kept
     def result_hash(self) -> str:
         """SHA-256 of decisions, fills, ledger and equity."""
         return hashes.result_hash(self.state)
 
-    @cached_property
+    @property
+    @_kept
     def refusals(self) -> Mapping[str, int]:
         """Number of refused orders by reason."""
         events = self.state.order_events.rows()
@@ -139,7 +168,8 @@ class Result:
         """Cash plus marked positions at the end, in base currency."""
         return self.portfolio.equity()
 
-    @cached_property
+    @property
+    @_kept
     def manifest(self) -> Mapping[str, Any]:
         """How the run ended, what it was made of and its fingerprints; plain values, secrets left out."""
         ending = {"schema": 1, "name": self.name, "status": self.status, "error": self.error}
