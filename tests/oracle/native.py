@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import polars as pl
 from ml4t.backtest import Engine, Strategy
 from ml4t.backtest.core.sessions import SESSION_DTYPE
 from ml4t.backtest.interfaces import Calendar
+from ml4t.backtest.plugins import PluginHost
 from ml4t.backtest.state import REASONS, STATUSES
 
 from .scenario import Amend, Bracket, Cancel, Feed, FillRules, Oco, Place, Request, Scenario, Step, names_of
@@ -131,6 +134,12 @@ class Scripted(Strategy):
         return terms | {"time_in_force": place.time_in_force}
 
 
+@cache
+def _host() -> PluginHost:
+    """Return the installed plugins, looked up once for all runs."""
+    return PluginHost()
+
+
 def engine_of(scenario: Scenario) -> Engine:
     """Return the engine that runs a scenario."""
     rules = scenario.rules
@@ -164,7 +173,8 @@ def engine_of(scenario: Scenario) -> Engine:
         reporter=[],
         start=_EPOCH,
         end=FIRST + timedelta(days=len(scenario.sessions) - 1),
-        **({} if scenario.always_open else {"calendar": Sessions(scenario.sessions)}),
+        calendar=Sessions(scenario.sessions),
+        host=_host(),
     )
 
 

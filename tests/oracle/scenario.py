@@ -169,12 +169,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One run: ``sessions`` are (open, close), none for the days of 24/7."""
+    """One run: ``sessions`` are (open, close), one a day."""
 
     feeds: tuple[Feed, ...]
     script: tuple[Step, ...]
     sessions: tuple[tuple[int, int], ...]
-    always_open: bool = False
     rules: FillRules = field(default_factory=FillRules)
     costs: Costs = field(default_factory=Costs)
     instrument: Instrument = field(default_factory=Instrument)

@@ -64,7 +64,6 @@ def random_scenario(seed: int) -> Scenario:
         feeds=feeds,
         script=(),
         sessions=sessions,
-        always_open=always_open,
         rules=rules,
         costs=_costs(rng),
         instrument=instrument,

@@ -17,7 +17,7 @@ from oracle.shrink import smaller, snippet
 
 from ml4t.backtest import BacktestError
 
-A_FEW, TEN_THOUSAND, PIECE = 300, 10_000, 30
+A_FEW, TEN_THOUSAND, PIECE = 240, 10_000, 30
 
 
 def differs(scenario: Scenario) -> bool:
