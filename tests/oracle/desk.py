@@ -80,8 +80,17 @@ class Desk:
     def end(self, order: Order, status: str, reason: str) -> None:
         """End an order, and what has to end with it."""
         self.note(order, status, reason)
-        if reason == "end-of-run":
-            return
+        self.cascade(order, reason)
+
+    def end_all(self, ends: list[tuple[Order, str, str]]) -> None:
+        """End orders that end together; only then what has to end with them."""
+        for order, status, reason in ends:
+            self.note(order, status, reason)
+        for order, _, reason in ends:
+            self.cascade(order, reason)
+
+    def cascade(self, order: Order, reason: str) -> None:
+        """End what has to end with an order that has ended."""
         for child in order.children:
             if not child.is_over:
                 self._parent_ended(order, child)

@@ -79,8 +79,9 @@ def match_row(desk: Desk, row: Row) -> None:
         meeting, order = min(found, key=lambda pair: (pair[0].phase, pair[1].id))
         _carry_out(desk, order, meeting, hand)
     desk.newest[row.symbol] = row
-    for order in desk.working(row.symbol):
-        _after_row(desk, order, hand)
+    # "recorded after all fills of the row"
+    ends = [(order, *end) for order in desk.working(row.symbol) if (end := _after_row(desk, order, hand))]
+    desk.end_all(ends)
 
 
 def _next(desk: Desk, order: Order, hand: RowAtHand) -> Meeting | None:
@@ -151,36 +152,34 @@ def fill(desk: Desk, order: Order, meeting: Meeting, quantity: Decimal, price: D
     desk.after_fill(order, quantity, meeting.price, meeting.phase, formed_at)
 
 
-def _after_row(desk: Desk, order: Order, hand: RowAtHand) -> None:
-    """Do what comes after all matching of a row: ends, amendments, the day of an order, its trail."""
-    if not order.is_open:  # the end of another took it along
-        return
+def _after_row(desk: Desk, order: Order, hand: RowAtHand) -> tuple[str, str] | None:
+    """Move the trail of an order, let amendments hold, fix its day; return (status, reason) where it ends."""
     row = hand.row
     waits = order.released and (desk.rules.children == "next-bar" or order.kind == "market")
     met = not waits and sees_a_price(order, row, desk.rules, hand.ends_session)
     if order.trails and not order.triggered and not waits:
         for _, view in views_of(order, row, desk.rules, hand.ends_session):
             order.level = moved_level(order, view, desk.rules)
-    # "the order ends with the first row or session's close that shows that nothing came before" (orders)
-    if order.cancelled_at is not None and order.asked_to_end and row.end >= order.cancelled_at:
-        desk.end(order, "cancelled", "cancelled-by-strategy")
-        return
-    if order.time_in_force in ("IOC", "FOK") and met:
-        desk.end(order, "cancelled", "not-whole" if order.time_in_force == "FOK" else "remainder-of-ioc")
-        return
-    # "with the first bar of a session that shows them the open (OPG)"
-    if order.time_in_force == "OPG" and starts_in_its_session(order, row):
-        desk.end(order, "expired", "open-missed")
-        return
-    # "What has expired is recorded at the first session's close, or row of the symbol, at or after it."
-    if order.expires_at is not None and row.end >= order.expires_at:
-        desk.end(order, "expired", "date-reached")
-        return
     if order.amended_at is not None and row.end >= order.amended_at:
         apply_amendment(order)
+        if order.remaining <= 0:
+            return "cancelled", "cancelled-by-strategy"
+    # "the order ends with the first row or session's close that shows that nothing came before" (orders)
+    if order.cancelled_at is not None and order.asked_to_end and row.end >= order.cancelled_at:
+        return "cancelled", "cancelled-by-strategy"
+    if order.time_in_force in ("IOC", "FOK") and met:
+        return "cancelled", "not-whole" if order.time_in_force == "FOK" else "remainder-of-ioc"
+    # "with the first bar of their session (OPG; a bar without an open is one)"
+    if order.time_in_force == "OPG" and starts_in_its_session(order, row):
+        return "expired", "open-missed"
+    # "What has expired ... is recorded after all fills of the row, or at the first session's close or row of the
+    # symbol at or after it."
+    if order.expires_at is not None and row.end >= order.expires_at:
+        return "expired", "date-reached"
     # `DAY`: "the first session from which it could take a price" (orders)
     if order.time_in_force == "DAY" and met and order.day is None:
         order.day = desk.session_of(row.end)
+    return None
 
 
 def apply_amendment(order: Order) -> None:

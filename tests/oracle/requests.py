@@ -221,7 +221,8 @@ def cancel(desk: Desk, order: Order) -> None:
         return
     if order.asked_to_end:
         return
-    order.cancelled_at, order.asked_to_end = effective, True
+    order.cancelled_at = effective if order.cancelled_at is None else min(order.cancelled_at, effective)
+    order.asked_to_end = True
     for other in order.others:
         if other.is_open and other.cancelled_at is None:
             other.cancelled_at = effective

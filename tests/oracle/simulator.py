@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from .book import Fill, Transition
+from .book import Fill, Order, Transition
 from .desk import Desk
 from .matching import match_at_the_close, match_row
 from .requests import carry_out
@@ -59,7 +59,7 @@ def simulate(scenario: Scenario) -> Outcome:
             match_at_the_close(desk, rows)
     for order in desk.orders:  # "At the end of the run what is still open is cancelled (`end-of-run`)."
         if not order.is_over:
-            desk.end(order, "cancelled", "cancelled-by-strategy" if order.asked_to_end else "end-of-run")
+            desk.note(order, "cancelled", "cancelled-by-strategy" if order.asked_to_end else "end-of-run")
     return Outcome(desk.fills, desk.transitions, desk.positions)
 
 
@@ -101,21 +101,23 @@ def _reactions(desk: Desk, script: tuple[Step, ...], heard: list[Fill], before: 
 def _end_session(desk: Desk) -> None:
     """End what ends with a session, after all matching of its close.
 
-    "Orders expire at the close of their session (DAY, CLS), at their instant (GTD) and with the first bar of a
-    session that shows them the open (OPG). What has expired is recorded at the first session's close, or row of
-    the symbol, at or after it." (matching)
+    "Orders expire at the close of their session (DAY, CLS), at their instant (GTD) and with the first bar of
+    their session, or its close where there is none (OPG ...)." (matching)
     """
     closes = [close for _, close in desk.scenario.sessions]
     if desk.now not in closes:
         return
     session = closes.index(desk.now)
+    ends = [(order, *end) for order in desk.working() if (end := _end_of(desk, order, session))]
+    desk.end_all(ends)
+
+
+def _end_of(desk: Desk, order: Order, session: int) -> tuple[str, str] | None:
     over = {"DAY": "day-over", "CLS": "close-missed", "OPG": "open-missed"}
-    for order in desk.working():
-        if not order.is_open:  # the end of an older one took it along
-            continue
-        if order.asked_to_end and order.cancelled_at is not None and order.cancelled_at <= desk.now:
-            desk.end(order, "cancelled", "cancelled-by-strategy")
-        elif order.time_in_force in over and order.day is not None and order.day <= session:
-            desk.end(order, "expired", over[order.time_in_force])
-        elif order.expires_at is not None and order.expires_at <= desk.now:
-            desk.end(order, "expired", "date-reached")
+    if order.asked_to_end and order.cancelled_at is not None and order.cancelled_at <= desk.now:
+        return "cancelled", "cancelled-by-strategy"
+    if order.time_in_force in over and order.day is not None and order.day <= session:
+        return "expired", over[order.time_in_force]
+    if order.expires_at is not None and order.expires_at <= desk.now:
+        return "expired", "date-reached"
+    return None
