@@ -246,46 +246,6 @@ def test_two_hosts_share_nothing():
     assert [] == PluginHost.only().components.names("feed")
 
 
-@pytest.mark.parametrize(
-    "requirement",
-    [
-        "acme-extra",
-        "acme-extra>=1.2",
-        "acme-extra>=1,<2",
-        "acme-extra==1.2.0",
-        "acme-extra != 1.3",
-        "acme-extra>1.2rc1",
-    ],
-)
-def test_a_requirement_that_is_met_passes(site, requirement):
-    """Versions compare as numbers, trailing zeros do not count, a pre-release comes before."""
-    site.install("extra", version="1.2")
-
-    mine().require([requirement])
-
-
-@pytest.mark.parametrize(
-    ("requirement", "message"),
-    [
-        (
-            "acme-extra>=1.10",
-            "acme-extra>=1.10 is required, acme-extra 1.2 is installed: pip install 'acme-extra>=1.10'",
-        ),
-        ("acme-extra<1.2", "is required, acme-extra 1.2 is installed"),
-        ("acme-none>=1", "acme-none>=1 is required and not installed: pip install 'acme-none>=1'"),
-        ("acme-extra=>1", "'acme-extra=>1' is no requirement"),
-        ("acme-extra>=one", "'acme-extra>=one' is no requirement"),
-        ("", "is no requirement"),
-    ],
-)
-def test_a_requirement_that_is_not_met_says_what_to_install(site, requirement, message):
-    """An invalid requirement is refused, not ignored."""
-    site.install("extra", version="1.2")
-
-    with pytest.raises(PluginError, match=message):
-        mine().require([requirement])
-
-
 def test_an_unchanged_plugin_is_asked_once(site, tmp_path):
     """The index answers until distribution, version or plugin module change."""
     trace = tmp_path / "trace"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 KERNEL = "ml4t.backtest"
-KERNEL_LIBRARIES = {"numpy", "packaging", "pluggy", "polars", "structlog"}
+KERNEL_LIBRARIES = {"numpy", "pluggy", "polars", "structlog"}
 CONTRACTS = ("interfaces", "hookspecs", "state")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ml4t.backtest.config import build_config
+from ml4t.backtest import Engine
 from ml4t.backtest.errors import DataError
 from ml4t.backtest.interfaces import Window
 from ml4t_backtest_feed_csv.feed import CSVDataFeed
@@ -31,7 +31,7 @@ def data():
 
 def opened(cls, folder, **settings):
     """Open a source with the settings of a run file."""
-    config = build_config(cls.Config, settings, where="source", owner=cls.__name__)
+    config = Engine.configure(cls.Config, settings, where="source", owner=cls.__name__)
     source = cls(config, make_setup("source", folder))
     source.open(Window())
     return source

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml4t.backtest.config import build_config
+from ml4t.backtest import Engine
 from ml4t.backtest.errors import RunFileError
 from ml4t_backtest_commission_standard.tiered import Tier, TieredCommission, month_of
 
@@ -128,7 +128,7 @@ def test_tiers_come_from_a_run_file():
     rows = [{"maker": 0.001, "taker": 0.002}, {"start": 10_000, "maker": 0.0008, "taker": 0.0015}]
     settings = {"by": "value", "tiers": rows}
 
-    config = build_config(TieredCommission.Config, settings, where="broker.commission", owner="commission tiered")
+    config = Engine.configure(TieredCommission.Config, settings, where="broker.commission", owner="commission tiered")
     assert TABLE[:2] == config.tiers
 
 

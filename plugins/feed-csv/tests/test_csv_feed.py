@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import polars as pl
 import pytest
 
-from ml4t.backtest.config import build_config
+from ml4t.backtest import Engine
 from ml4t.backtest.errors import DataError
 from ml4t.backtest.interfaces import Window
 from ml4t_backtest_feed_csv import plugin
@@ -28,7 +28,7 @@ def opened(folder, text, name="prices.csv", **settings):
     """Open a feed of one file with a text."""
     (folder / name).write_text(text)
     settings.setdefault("path", name)
-    config = build_config(CSVFeedConfig, settings, where="feed", owner="feed-csv")
+    config = Engine.configure(CSVFeedConfig, settings, where="feed", owner="feed-csv")
     feed = CSVDataFeed(config, make_setup("prices", folder))
     feed.open(Window())
     return feed

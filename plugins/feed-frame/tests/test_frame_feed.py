@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from ml4t.backtest.config import build_config
+from ml4t.backtest import Engine
 from ml4t.backtest.errors import DataError
 from ml4t.backtest.interfaces import Window
 from ml4t_backtest_feed_frame import plugin
@@ -29,7 +29,7 @@ LONG = pl.DataFrame(
 
 def made(frame, **settings):
     """Make a feed of a frame."""
-    config = build_config(FrameFeedConfig, {"frame": frame, **settings}, where="feed", owner="feed-frame")
+    config = Engine.configure(FrameFeedConfig, {"frame": frame, **settings}, where="feed", owner="feed-frame")
     return FrameDataFeed(config, make_setup("prices"))
 
 

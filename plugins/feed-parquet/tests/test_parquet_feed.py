@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import polars as pl
 import pytest
 
-from ml4t.backtest.config import build_config
+from ml4t.backtest import Engine
 from ml4t.backtest.errors import DataError
 from ml4t.backtest.interfaces import Window
 from ml4t_backtest_feed_parquet import plugin
@@ -25,7 +25,7 @@ def bars(*symbols):
 
 def opened(folder, window=None, **settings):
     """Open a feed of files in a folder."""
-    config = build_config(ParquetFeedConfig, settings, where="feed", owner="feed-parquet")
+    config = Engine.configure(ParquetFeedConfig, settings, where="feed", owner="feed-parquet")
     feed = ParquetDataFeed(config, make_setup("prices", folder))
     feed.open(window or Window())
     return feed

@@ -7,7 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from ml4t.backtest.config import build_config
+from ml4t.backtest import Engine
 from ml4t.backtest.errors import DataError
 from ml4t.backtest.interfaces import Window
 from ml4t_backtest_signal_frame import plugin
@@ -23,7 +23,7 @@ WIDE = pl.DataFrame({"timestamp": DAYS, "A": [1.0, 2.0], "B": [-1.0, -2.0]})
 
 def made(frame, name="predictions", **settings):
     """Make a source of a frame."""
-    config = build_config(FrameSignalConfig, {"frame": frame, **settings}, where="signal", owner="signal-frame")
+    config = Engine.configure(FrameSignalConfig, {"frame": frame, **settings}, where="signal", owner="signal-frame")
     return FrameSignalSource(config, make_setup(name))
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import polars as pl
 import pytest
 
-from ml4t.backtest.config import build_config
+from ml4t.backtest import Engine
 from ml4t.backtest.errors import DataError, RunFileError
 from ml4t.backtest.interfaces import Window
 from ml4t_backtest_signal_parquet import plugin
@@ -22,7 +22,7 @@ def opened(folder, stamps, **settings):
     """Write predictions and open a source of them."""
     pl.DataFrame({**KEYS, **stamps}).write_parquet(folder / "predictions.parquet")
     settings.setdefault("path", "predictions.parquet")
-    config = build_config(ParquetSignalConfig, settings, where="signal", owner="signal-parquet")
+    config = Engine.configure(ParquetSignalConfig, settings, where="signal", owner="signal-parquet")
     source = ParquetSignalSource(config, make_setup("predictions", folder))
     source.open(Window())
     return source

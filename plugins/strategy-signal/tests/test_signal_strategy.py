@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from ml4t.backtest.config import build_config
+from ml4t.backtest import Engine
 from ml4t.backtest.errors import RunFileError
 from ml4t.backtest.interfaces import Setup
 from ml4t_backtest_strategy_signal import plugin
@@ -13,7 +13,7 @@ from ml4t_backtest_strategy_signal.strategy import SignalStrategy, SignalStrateg
 
 def configured(**settings):
     """Return a configuration as from a run file."""
-    return build_config(SignalStrategyConfig, settings, where="strategy", owner="strategy-signal")
+    return Engine.configure(SignalStrategyConfig, settings, where="strategy", owner="strategy-signal")
 
 
 def test_the_plugin_offers_the_strategies():

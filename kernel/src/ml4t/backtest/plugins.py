@@ -8,9 +8,9 @@ component modules when a run uses them.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
 
 from pluggy import HookCaller, PluginManager
@@ -165,19 +165,6 @@ class PluginHost:
         self._modules[name] = plugin
         self._add(_from_answer(Installed(EntryPoint(name, name, hookspecs.GROUP), "", ""), answer))
 
-    def require(self, requirements: Iterable[str]) -> None:
-        """Check that distributions are installed in versions that will do.
-
-        Args:
-            requirements: As in ``ml4t-backtest-feed-parquet>=0.3,<1``.
-
-        Raises:
-            PluginError: Names every requirement that is not met or not well-formed.
-        """
-        problems = [problem for problem in map(_unmet, requirements) if problem]
-        if problems:
-            raise PluginError(*problems)
-
     def load_for(self, hook: str) -> None:
         """Import the plugins that implement a hook, and mark as failed those that cannot be."""
         for name, plugin in list(self._plugins.items()):
@@ -260,19 +247,3 @@ def _check_installed(named: Collection[str], installed: Collection[str]) -> None
     ]
     if problems:
         raise PluginError(*problems)
-
-
-def _unmet(requirement: str) -> str:
-    """Return what is wrong with a requirement, or an empty string."""
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    try:
-        wanted = Requirement(requirement)
-        have = version(wanted.name)
-    except InvalidRequirement as error:
-        reason = str(error).partition("\n")[0]
-        return f"{requirement!r} is no requirement ({reason}), expected as in ml4t-backtest-feed-parquet>=0.3"
-    except PackageNotFoundError:
-        return f"{requirement} is required and not installed: pip install '{requirement}'"
-    met = wanted.specifier.contains(have, prereleases=True)
-    return "" if met else f"{requirement} is required, {wanted.name} {have} is installed: pip install '{requirement}'"

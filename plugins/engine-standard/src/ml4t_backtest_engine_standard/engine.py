@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml4t.backtest import interfaces
-from ml4t.backtest.config import Errors
 from ml4t.backtest.core.bus import EventBus
 from ml4t.backtest.errors import RunError, RunInterrupted
 from ml4t.backtest.interfaces import RunFile
 from ml4t.backtest.plugins import PluginHost
 from ml4t_backtest_engine_standard.assembly.assembly import assemble, build_reporter
+from ml4t_backtest_engine_standard.assembly.config import Errors, build_config
 from ml4t_backtest_engine_standard.assembly.parts import Parts
 from ml4t_backtest_engine_standard.assembly.runfile import LIST_KEYS, check_keys, fit_values, read_run_file
 from ml4t_backtest_engine_standard.context.handles import to_datetime
@@ -99,6 +99,7 @@ class Engine:
         self._begin(run, host, EventBus())
 
     read = staticmethod(read_run_file)
+    configure = staticmethod(build_config)
 
     @classmethod
     def from_file(
@@ -140,7 +141,10 @@ class Engine:
         if self._host is None:
             plugins = self.run_file.settings.get("plugins") or {}
             self._host = PluginHost(only=plugins.get("only"), disable=plugins.get("disable", ()))
-            self._host.require(plugins.get("require", ()))
+            if required := plugins.get("require", ()):
+                from ml4t_backtest_engine_standard.assembly.requirements import check_requirements
+
+                check_requirements(required)
         return self._host
 
     @property

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ml4t.backtest.components import ComponentRef
-from ml4t.backtest.config import Errors, nearest
+from ml4t.backtest.config import nearest
 from ml4t.backtest.core.sessions import DAY_NS, AlwaysOpen, SessionTable, to_ns
 from ml4t.backtest.core.stamps import parse_duration
 from ml4t.backtest.errors import BacktestError, InputError, RunFileError
@@ -29,6 +29,7 @@ from ml4t.backtest.interfaces import (
     Window,
 )
 from ml4t.backtest.plugins import PluginHost, find_standard
+from ml4t_backtest_engine_standard.assembly.config import Errors
 from ml4t_backtest_engine_standard.assembly.header import header_lines
 from ml4t_backtest_engine_standard.assembly.parts import Instrument, Parts
 from ml4t_backtest_engine_standard.compiled_cache import prepare_cache

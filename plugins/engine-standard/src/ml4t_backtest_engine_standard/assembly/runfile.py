@@ -10,9 +10,10 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ml4t.backtest.config import Errors, nearest
+from ml4t.backtest.config import nearest
 from ml4t.backtest.errors import RunFileError
 from ml4t.backtest.interfaces import RunFile
+from ml4t_backtest_engine_standard.assembly.config import Errors
 
 __all__ = ["LIST_KEYS", "check_keys", "fit_values", "read_run_file"]
 

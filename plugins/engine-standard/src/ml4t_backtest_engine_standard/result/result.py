@@ -33,7 +33,7 @@ Made = TypeVar("Made")
 
 
 def _kept(make: Callable[[Any], Made]) -> Callable[[Any], Made]:
-    """Keep what is made at the first call; unlike ``cached_property`` this leaves a property, as the contract has it."""
+    """Keep what is made at the first call; a ``cached_property`` would not be the property of the contract."""
 
     @wraps(make)
     def get(result: Any) -> Made:

@@ -15,9 +15,8 @@ from typing import Any
 
 import pytest
 
-from ml4t.backtest import interfaces
+from ml4t.backtest import Engine, interfaces
 from ml4t.backtest.components import ComponentRef
-from ml4t.backtest.config import build_config
 from ml4t.backtest.errors import RunFileError
 from ml4t.backtest.hookspecs import GROUP, PLUGIN_API, Manifest
 from ml4t.backtest.probe import examine
@@ -137,7 +136,7 @@ class PluginConformance(Conformance):
         for kind, name, target in components:
             if hasattr(target, "Config"):
                 with pytest.raises(RunFileError, match="no_such_key") as caught:
-                    build_config(target.Config, {"no_such_key": 1}, where=kind, owner=f'{kind} "{name}"')
+                    Engine.configure(target.Config, {"no_such_key": 1}, where=kind, owner=f'{kind} "{name}"')
                 assert f'{kind} "{name}"' in str(caught.value)
 
     def test_the_package_is_typed(self, entry: EntryPoint) -> None:

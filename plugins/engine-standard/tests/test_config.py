@@ -6,8 +6,8 @@ from typing import Literal
 
 import pytest
 
-from ml4t.backtest.config import Errors, build_config
 from ml4t.backtest.errors import RunFileError
+from ml4t_backtest_engine_standard.assembly.config import Errors, build_config
 
 
 @dataclass(frozen=True, kw_only=True)
