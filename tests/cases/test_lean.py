@@ -2,7 +2,8 @@
 
 What a market order meets within the day differs: LEAN fills it at the ask's close of the bar on which it was
 decided, here that is the named mode ``same-close`` over bars of the ask. Figures that rest on LEAN's own
-definitions (compounding, Sharpe ratio, alpha, beta against its benchmark) are not compared.
+definitions (compounding, Sharpe ratio, alpha, beta against its benchmark, drawdowns within the
+day) are not compared.
 """
 
 from datetime import date
@@ -125,6 +126,7 @@ def test_daily_bars_fill_at_the_next_open(shared):
     assert "2013-10-09 09:30" == local[0].strftime("%Y-%m-%d %H:%M")
     profit = result.equity["equity"][-1] / 100_000 - 1
     assert statistics["Net Profit"] == f"{profit:.3%}"
+    assert statistics["Drawdown"] == f"{round(-result.metrics['max_drawdown'], 3):.3%}"  # LEAN rounds the fraction
 
 
 def test_minutes_fill_at_the_close_of_the_ask(shared):
