@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import ml4t.backtest
+from ml4t.backtest import plugins
+from ml4t.backtest.errors import UnknownComponent
 
 
 def run_python(code):
@@ -70,6 +72,23 @@ def test_the_module_called_with_a_seed_is_an_engine():
 
     assert isinstance(ml4t.backtest(seed=42), ml4t.backtest.Engine)
     assert isinstance(importlib.reload(backtest)(seed=42), ml4t.backtest.Engine)
+
+
+@pytest.mark.parametrize("kind", ["engine", "gate"])
+def test_without_an_engine_or_gate_the_error_says_what_to_install(monkeypatch, kind):
+    """The kernel runs no backtest by itself."""
+    monkeypatch.setattr(plugins, "_installed", list)
+
+    with pytest.raises(UnknownComponent, match=f"pip install ml4t-backtest-{kind}-standard"):
+        plugins.find_standard(kind)
+
+
+@pytest.mark.parametrize("kind", ["engine", "gate"])
+def test_the_choice_of_plugins_for_a_run_leaves_engine_and_gate_alone(monkeypatch, kind):
+    """No run does without them."""
+    monkeypatch.setenv("ML4T_BACKTEST_PLUGINS", "")
+
+    assert f"ml4t-backtest-{kind}-standard" == plugins.find_standard(kind).distribution
 
 
 def test_the_kernel_alone_says_how_to_get_plugins_and_the_command():

@@ -4,6 +4,9 @@ Quantities are signed, percents and weights are fractions, times are UTC. A comp
 the engine implements them.
 """
 
+# The body of a protocol's method is its docstring.
+# pyright: reportReturnType=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
