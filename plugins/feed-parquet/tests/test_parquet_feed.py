@@ -183,5 +183,5 @@ def test_a_closed_feed_has_let_go_of_its_rows(folder):
     """Closing is the end."""
     feed = opened(folder, path="prices.parquet")
     feed.close()
-    with pytest.raises(AssertionError, match="open the feed first"):
+    with pytest.raises(AssertionError, match="open the source first"):
         feed.batches()

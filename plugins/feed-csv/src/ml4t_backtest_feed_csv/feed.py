@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
 from ml4t.backtest.errors import DataError
-from ml4t.backtest.interfaces import DataFeed, OpenRows, Setup, SourceSpec, Window
+from ml4t.backtest.interfaces import CheckedSource, DataFeed, Setup, Window
 from ml4t_backtest_feed_csv.reading import CSVFeedConfig, read_frame
 
 __all__ = ["CSVDataFeed"]
 
 
-class CSVDataFeed(DataFeed):
+class CSVDataFeed(CheckedSource, DataFeed):
     """Bars, quotes or trades of CSV files; the same rows as those of a Parquet file with the same content.
 
     The columns that a run needs are read into memory at once; large inputs are better kept as Parquet.
@@ -25,12 +24,6 @@ class CSVDataFeed(DataFeed):
     def __init__(self, config: CSVFeedConfig, setup: Setup) -> None:
         self._config, self._setup, self._gate = config, setup, setup.gate
         self._files: list[Path] = []
-        self._rows: OpenRows | None = None
-
-    @property
-    def spec(self) -> SourceSpec:
-        """The description of this feed; valid after ``open``."""
-        return self._opened.spec
 
     def open(self, window: Window) -> None:
         """Read the files and check their rows.
@@ -46,32 +39,15 @@ class CSVDataFeed(DataFeed):
         except pl.exceptions.PolarsError as error:
             raise DataError(f"{self._origin}: the files differ in their columns: {error}") from error
         place = self._gate.place_in(self._files, heights.__getitem__)
-        self._rows = self._gate.open_rows(
+        self.rows = self._gate.open_rows(
             whole, self._config, window, name=self._setup.name, origin=self._origin, place=place
         )
-
-    def batches(self) -> Iterator[pl.DataFrame]:
-        """Yield the rows in time order."""
-        return self._opened.batches()
 
     def digest(self) -> str:
         """SHA-256 (hex) of the files' bytes."""
         return self._gate.digest_files(self._files)
 
-    def notes(self) -> tuple[str, ...]:
-        """Findings that do not stop a run, one sentence each."""
-        return self._opened.notes
-
-    def close(self) -> None:
-        """Let go of the rows."""
-        self._rows = None
-
     @property
     def _origin(self) -> str:
         path = self._config.path
         return path if isinstance(path, str) else ", ".join(path)
-
-    @property
-    def _opened(self) -> OpenRows:
-        assert self._rows is not None, "open the feed first"
-        return self._rows

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import polars as pl
-
-from ml4t.backtest.interfaces import DataFeed, FeedConfig, OpenRows, Setup, SourceSpec, Window
+from ml4t.backtest.interfaces import CheckedSource, DataFeed, FeedConfig, Setup, Window
 
 __all__ = ["FrameDataFeed", "FrameFeedConfig"]
 
@@ -25,7 +22,7 @@ class FrameFeedConfig(FeedConfig):
     frame: object = field(repr=False)
 
 
-class FrameDataFeed(DataFeed):
+class FrameDataFeed(CheckedSource, DataFeed):
     """Bars, quotes or trades of a frame, which is copied when the feed is made."""
 
     Config = FrameFeedConfig
@@ -34,12 +31,6 @@ class FrameDataFeed(DataFeed):
         self._config, self._setup, self._gate = config, setup, setup.gate
         self._origin = f"<{setup.name}>"
         self._frame = setup.gate.take_frame(config.frame, config, name=setup.name, origin=self._origin)
-        self._rows: OpenRows | None = None
-
-    @property
-    def spec(self) -> SourceSpec:
-        """The description of this feed; valid after ``open``."""
-        return self._opened.spec
 
     def open(self, window: Window) -> None:
         """Check the rows.
@@ -47,27 +38,10 @@ class FrameDataFeed(DataFeed):
         Raises:
             DataError: Naming rows, what is wrong and what to do.
         """
-        self._rows = self._gate.open_rows(
+        self.rows = self._gate.open_rows(
             self._frame.lazy(), self._config, window, name=self._setup.name, origin=self._origin
         )
-
-    def batches(self) -> Iterator[pl.DataFrame]:
-        """Yield the rows in time order."""
-        return self._opened.batches()
 
     def digest(self) -> str:
         """SHA-256 (hex) of the columns."""
         return self._gate.digest_frame(self._frame)
-
-    def notes(self) -> tuple[str, ...]:
-        """Findings that do not stop a run, one sentence each."""
-        return self._opened.notes
-
-    def close(self) -> None:
-        """Let go of the rows."""
-        self._rows = None
-
-    @property
-    def _opened(self) -> OpenRows:
-        assert self._rows is not None, "open the feed first"
-        return self._rows

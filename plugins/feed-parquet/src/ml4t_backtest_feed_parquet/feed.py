@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import polars as pl
 
-from ml4t.backtest.interfaces import DataFeed, FeedConfig, OpenRows, Setup, SourceSpec, Window
+from ml4t.backtest.interfaces import CheckedSource, DataFeed, FeedConfig, Setup, Window
 
 __all__ = ["ParquetDataFeed", "ParquetFeedConfig"]
 
@@ -27,7 +26,7 @@ class ParquetFeedConfig(FeedConfig):
     symbol_from: Literal["column", "filename"] = "column"
 
 
-class ParquetDataFeed(DataFeed):
+class ParquetDataFeed(CheckedSource, DataFeed):
     """Bars, quotes or trades of Parquet files; only columns, symbols and days that a run needs are read."""
 
     Config = ParquetFeedConfig
@@ -35,12 +34,6 @@ class ParquetDataFeed(DataFeed):
     def __init__(self, config: ParquetFeedConfig, setup: Setup) -> None:
         self._config, self._setup, self._gate = config, setup, setup.gate
         self._files: list[Path] = []
-        self._rows: OpenRows | None = None
-
-    @property
-    def spec(self) -> SourceSpec:
-        """The description of this feed; valid after ``open``."""
-        return self._opened.spec
 
     def open(self, window: Window) -> None:
         """Find the files and check their rows.
@@ -52,25 +45,13 @@ class ParquetDataFeed(DataFeed):
         place = self._gate.place_in(
             files, lambda file: pl.scan_parquet(file, glob=False).select(pl.len()).collect().item()
         )
-        self._rows = self._gate.open_rows(
+        self.rows = self._gate.open_rows(
             self._scan(), self._config, window, name=self._setup.name, origin=self._origin, place=place
         )
-
-    def batches(self) -> Iterator[pl.DataFrame]:
-        """Yield the rows in time order."""
-        return self._opened.batches()
 
     def digest(self) -> str:
         """SHA-256 (hex) of the files' bytes."""
         return self._gate.digest_files(self._files)
-
-    def notes(self) -> tuple[str, ...]:
-        """Findings that do not stop a run, one sentence each."""
-        return self._opened.notes
-
-    def close(self) -> None:
-        """Let go of the rows."""
-        self._rows = None
 
     def _scan(self) -> pl.LazyFrame:
         if self._config.symbol_from == "column":
@@ -82,8 +63,3 @@ class ParquetDataFeed(DataFeed):
     def _origin(self) -> str:
         path = self._config.path
         return path if isinstance(path, str) else ", ".join(path)
-
-    @property
-    def _opened(self) -> OpenRows:
-        assert self._rows is not None, "open the feed first"
-        return self._rows

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from ml4t.backtest.interfaces import OpenRows, Setup, SignalConfig, SignalSource, SourceSpec, Window
+from ml4t.backtest.interfaces import CheckedSource, Setup, SignalConfig, SignalSource, Window
 
 __all__ = ["ParquetSignalConfig", "ParquetSignalSource"]
 
@@ -24,7 +23,7 @@ class ParquetSignalConfig(SignalConfig):
     path: str | tuple[str, ...]
 
 
-class ParquetSignalSource(SignalSource):
+class ParquetSignalSource(CheckedSource, SignalSource):
     """Predictions and other values of Parquet files; only what a run needs is read."""
 
     Config = ParquetSignalConfig
@@ -32,12 +31,6 @@ class ParquetSignalSource(SignalSource):
     def __init__(self, config: ParquetSignalConfig, setup: Setup) -> None:
         self._config, self._setup, self._gate = config, setup, setup.gate
         self._files: list[Path] = []
-        self._rows: OpenRows | None = None
-
-    @property
-    def spec(self) -> SourceSpec:
-        """The description of this source; valid after ``open``."""
-        return self._opened.spec
 
     def open(self, window: Window) -> None:
         """Find the files and check their rows.
@@ -50,32 +43,15 @@ class ParquetSignalSource(SignalSource):
             files, lambda file: pl.scan_parquet(file, glob=False).select(pl.len()).collect().item()
         )
         source = pl.scan_parquet(files, glob=False)
-        self._rows = self._gate.open_rows(
+        self.rows = self._gate.open_rows(
             source, self._config, window, name=self._setup.name, origin=self._origin, place=place
         )
-
-    def batches(self) -> Iterator[pl.DataFrame]:
-        """Yield the rows in time order."""
-        return self._opened.batches()
 
     def digest(self) -> str:
         """SHA-256 (hex) of the files' bytes."""
         return self._gate.digest_files(self._files)
 
-    def notes(self) -> tuple[str, ...]:
-        """Findings that do not stop a run, one sentence each."""
-        return self._opened.notes
-
-    def close(self) -> None:
-        """Let go of the rows."""
-        self._rows = None
-
     @property
     def _origin(self) -> str:
         path = self._config.path
         return path if isinstance(path, str) else ", ".join(path)
-
-    @property
-    def _opened(self) -> OpenRows:
-        assert self._rows is not None, "open the source first"
-        return self._rows

@@ -5,7 +5,15 @@ from ml4t.backtest.interfaces.calendar import Calendar
 from ml4t.backtest.interfaces.context import Context, Market, Order, PortfolioView, Position, Session, SignalBatch
 from ml4t.backtest.interfaces.engine import Engine, RunFile
 from ml4t.backtest.interfaces.feed import Batch, DataFeed, SignalSource, Source, SourceSpec, Window
-from ml4t.backtest.interfaces.gate import Arrangement, FeedConfig, Gate, OpenRows, SignalConfig, SourceConfig
+from ml4t.backtest.interfaces.gate import (
+    Arrangement,
+    CheckedSource,
+    FeedConfig,
+    Gate,
+    OpenRows,
+    SignalConfig,
+    SourceConfig,
+)
 from ml4t.backtest.interfaces.models import (
     CommissionModel,
     ExecutionModel,
@@ -22,7 +30,7 @@ from ml4t.backtest.interfaces.setup import Setup
 from ml4t.backtest.interfaces.strategy import Strategy
 
 __all__ = [
-    "Arrangement", "Batch", "Broker", "Calendar", "CommissionModel", "Context", "DataFeed", "Engine",
+    "Arrangement", "Batch", "Broker", "Calendar", "CheckedSource", "CommissionModel", "Context", "DataFeed", "Engine",
     "ExecutionModel", "ExecutionModels", "FeedConfig", "FillModel", "Gate", "Market", "MarketImpactModel",
     "OpenRows", "Order", "Portfolio", "PortfolioView", "Position", "Progress", "Reporter", "Result",
     "RiskManager", "RunFile", "Session", "Setup", "SignalBatch", "SignalConfig", "SignalSource",

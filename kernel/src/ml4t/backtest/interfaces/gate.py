@@ -14,13 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
+from ml4t.backtest.interfaces.feed import Source
+
 if TYPE_CHECKING:
     import polars as pl
 
     from ml4t.backtest.interfaces.feed import SourceSpec, Window
     from ml4t.backtest.interfaces.setup import Setup
 
-__all__ = ["Arrangement", "FeedConfig", "Gate", "OpenRows", "SignalConfig", "SourceConfig"]
+__all__ = ["Arrangement", "CheckedSource", "FeedConfig", "Gate", "OpenRows", "SignalConfig", "SourceConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,3 +155,37 @@ class Gate(Protocol):
 
     def digest_files(self, files: Sequence[Path]) -> str:
         """Return the SHA-256 (hex) of a file's bytes; of several files, that of their digests in order."""
+
+
+class CheckedSource(Source):
+    """A source of columns: ``open`` gives its input to the gate and keeps what that returns; the rest follows.
+
+    Put it before ``DataFeed`` or ``SignalSource`` among the bases.
+
+    Attributes:
+        rows: What ``setup.gate.open_rows`` returned; None before ``open`` and after ``close``.
+    """
+
+    rows: OpenRows | None = None
+
+    @property
+    def spec(self) -> SourceSpec:
+        """The description of this source; valid after ``open``."""
+        return self._opened.spec
+
+    def batches(self) -> Iterator[pl.DataFrame]:
+        """Yield the rows in time order."""
+        return self._opened.batches()
+
+    def notes(self) -> tuple[str, ...]:
+        """Findings that do not stop a run, one sentence each."""
+        return self._opened.notes
+
+    def close(self) -> None:
+        """Let go of the rows."""
+        self.rows = None
+
+    @property
+    def _opened(self) -> OpenRows:
+        assert self.rows is not None, "open the source first"
+        return self.rows
