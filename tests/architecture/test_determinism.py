@@ -1,4 +1,4 @@
-"""What the kernel must not do, because it differs from run to run."""
+"""What the kernel, the engine and the gate must not do, because it differs from run to run."""
 
 import ast
 
@@ -55,9 +55,10 @@ def violations(source: str, where: str) -> list[str]:
     return found
 
 
-def test_the_kernel_has_no_source_of_chance(repository):
+@pytest.mark.parametrize("room", ["kernel/src/ml4t/backtest", "plugins/engine-standard/src", "plugins/gate-standard/src"])
+def test_what_runs_a_backtest_has_no_source_of_chance(repository, room):
     """The same run has the same hashes in every process, at every time."""
-    root = repository / "kernel" / "src" / "ml4t" / "backtest"
+    root = repository / room
     found = []
     for path in sorted(root.rglob("*.py")):
         where = path.relative_to(root).as_posix()
