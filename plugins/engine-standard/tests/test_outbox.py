@@ -5,7 +5,7 @@ import pytest
 
 from ml4t.backtest.errors import OrderError
 from ml4t.backtest.state import REASONS, RunState
-from ml4t_backtest_engine_standard.context.outbox import CANCEL, CANCEL_TARGETS, ORDER, Outbox
+from ml4t_backtest_engine_standard.context.outbox import AMEND, CANCEL, CANCEL_TARGETS, ORDER, Outbox, blank_requests
 
 
 @pytest.fixture
@@ -40,14 +40,69 @@ def test_open_quantities_count_what_is_waiting(outbox):
     """Market and limit orders count, stops do not, cancels count back."""
     outbox._state.books["open_quantity"][0] = 10.0
     outbox.place(np.array([0]), np.array([5.0]), is_target=True)
-    outbox.place(np.array([0]), np.array([7.0]), kind=1, limit_price=9.0)
-    outbox.place(np.array([0]), np.array([100.0]), kind=2, stop_price=9.0)
+    outbox.add(0, 7.0, {"kind": 1, "limit_price": 9.0})
+    outbox.add(0, 100.0, {"kind": 2, "stop_price": 9.0, "counts": 0})
     open_, target = outbox.open_quantities()
     assert [22.0, 5.0] == [open_[0], target[0]]
     outbox.cancel_targets(np.array([0]))
     outbox.cancel(1, 0, 7.0, False)
     assert [10.0, 0.0] == [open_[0], target[0]]
     assert 10.0 == outbox._state.books["open_quantity"][0]
+
+
+def test_an_amended_quantity_is_counted_once(outbox):
+    """The last quantity counts, and a cancel takes back all of it."""
+    order_id = outbox.add(0, 7.0, {"kind": 1, "limit_price": 9.0})
+    row = outbox.pending(order_id)
+    outbox.amend(row, order_id, {"quantity": 10.0}, open_=True)
+    outbox.amend(row, order_id, {"quantity": 12.0}, open_=True)
+    assert 12.0 == outbox.open_quantities()[0][0]
+    outbox.cancel(order_id, 0, 7.0, False)
+    assert 0.0 == outbox.open_quantities()[0][0]
+    outbox.amend(row, order_id, {"quantity": 20.0}, open_=True)  # too late: its end was asked for
+    assert 0.0 == outbox.open_quantities()[0][0]
+
+
+@pytest.mark.parametrize(
+    "columns", [{"limit_price": 8.0}, {"quantity": np.nan, "reason": REASONS.index("quantity-not-finite")}]
+)
+def test_an_amendment_that_names_no_quantity_counts_nothing(outbox, columns):
+    """NaN keeps what there is, in the request as in the count."""
+    order_id = outbox.add(0, 7.0, {"kind": 1, "limit_price": 9.0})
+    outbox.amend(outbox.pending(order_id), order_id, columns, open_=True)
+    assert 7.0 == outbox.open_quantities()[0][0]
+    assert [ORDER, AMEND] == outbox.take()["action"].tolist()
+
+
+def test_only_plain_market_orders_and_cancels_are_usual(outbox):
+    """What the journal has to keep is known without looking at the rows."""
+    outbox.place(np.array([0]), np.array([5.0]))
+    outbox.add(0, 5.0, {"tag": 0})
+    outbox.cancel(0, 0, 5.0, False)
+    assert not outbox.unusual
+    outbox.add(0, 5.0, {"reduce_only": 1, "counts": 0})
+    assert outbox.unusual
+    outbox.take()
+    assert not outbox.unusual
+
+
+def test_rows_begin_as_plain_market_orders(outbox):
+    """NaN and -1 where there is nothing, also after the room grew."""
+    outbox.place(np.arange(2).repeat(100), np.ones(200))
+    rows = outbox.take()
+    assert np.isnan(rows["limit_price"]).all()
+    assert np.isnan(rows["asked"]).all()
+    assert {-1} == set(rows["group"].tolist()) | set(rows["parent"].tolist())
+    assert {1} == set(rows["counts"].tolist())
+
+
+def test_appended_orders_get_the_next_ids(outbox):
+    """Cancels among them keep the id that they name."""
+    outbox.place(np.array([0]), np.array([5.0]))
+    rows = blank_requests(3)
+    rows["action"], rows["order_id"], rows["quantity"] = (ORDER, CANCEL, ORDER), (0, 77, 0), (3.0, 0.0, 4.0)
+    outbox.append(rows)
+    assert [0, 1, 77, 2] == outbox.take()["order_id"].tolist()
 
 
 def test_the_book_is_read_anew_in_each_callback(outbox):

@@ -2,7 +2,16 @@
 
 from ml4t.backtest.interfaces.broker import Broker
 from ml4t.backtest.interfaces.calendar import Calendar
-from ml4t.backtest.interfaces.context import Context, Market, Order, PortfolioView, Position, Session, SignalBatch
+from ml4t.backtest.interfaces.context import (
+    Bracket,
+    Context,
+    Market,
+    Order,
+    PortfolioView,
+    Position,
+    Session,
+    SignalBatch,
+)
 from ml4t.backtest.interfaces.engine import Engine, RunFile
 from ml4t.backtest.interfaces.feed import Batch, DataFeed, SignalSource, Source, SourceSpec, Window
 from ml4t.backtest.interfaces.gate import (
@@ -19,6 +28,7 @@ from ml4t.backtest.interfaces.models import (
     ExecutionModel,
     ExecutionModels,
     FillModel,
+    FillRules,
     MarketImpactModel,
     SlippageModel,
 )
@@ -30,9 +40,9 @@ from ml4t.backtest.interfaces.setup import Setup
 from ml4t.backtest.interfaces.strategy import Strategy
 
 __all__ = [
-    "Arrangement", "Batch", "Broker", "Calendar", "CheckedSource", "CommissionModel", "Context", "DataFeed", "Engine",
-    "ExecutionModel", "ExecutionModels", "FeedConfig", "FillModel", "Gate", "Market", "MarketImpactModel",
-    "OpenRows", "Order", "Portfolio", "PortfolioView", "Position", "Progress", "Reporter", "Result",
-    "RiskManager", "RunFile", "Session", "Setup", "SignalBatch", "SignalConfig", "SignalSource",
+    "Arrangement", "Batch", "Bracket", "Broker", "Calendar", "CheckedSource", "CommissionModel", "Context", "DataFeed",
+    "Engine", "ExecutionModel", "ExecutionModels", "FeedConfig", "FillModel", "FillRules", "Gate", "Market",
+    "MarketImpactModel", "OpenRows", "Order", "Portfolio", "PortfolioView", "Position", "Progress", "Reporter",
+    "Result", "RiskManager", "RunFile", "Session", "Setup", "SignalBatch", "SignalConfig", "SignalSource",
     "SlippageModel", "Source", "SourceConfig", "SourceSpec", "Strategy", "Window",
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,7 +23,17 @@ class Broker(ABC):
 
     The engine calls ``open`` once, then ``match`` at each instant with price rows while orders are working,
     and ``submit`` with each round of requests.
+
+    Attributes:
+        watches_rows: Whether ``match`` is called with each price row, even while no order works.
     """
+
+    watches_rows: bool = False
+
+    @classmethod
+    def defaults(cls, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what holds where a run's broker table names nothing else: models by kind, keys of the broker."""
+        return {}
 
     @abstractmethod
     def open(self, state: RunState, models: ExecutionModels, portfolio: Portfolio) -> None:
@@ -47,6 +58,10 @@ class Broker(ABC):
 
     def match_now(self, rows: Rows, start: int, stop: int) -> None:
         """Called right after ``submit`` with this instant's rows, for models that fill at the same close."""
+        return None
+
+    def end_session(self) -> None:
+        """Called at each session's close, after matching: what ends with the session ends."""
         return None
 
     @property

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Required, TypedDict, Unpack
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     Moment = datetime | None
     Rule = Literal["daily", "weekly", "monthly"]
 
-__all__ = ["Context", "Market", "Order", "PortfolioView", "Position", "Session", "SignalBatch"]
+__all__ = [
+    "Bracket", "Context", "Leg", "Market", "Order", "OrderTerms", "PortfolioView", "Position", "Session", "SignalBatch",
+]  # fmt: skip
 
 
 class Session(NamedTuple):
@@ -70,18 +72,69 @@ class Position(NamedTuple):
         return self.quantity * (self.mark - self.average_price) if self.quantity else 0.0
 
 
+class OrderTerms(TypedDict, total=False):
+    """What ``Context.order`` takes besides symbol and quantity; all of it optional.
+
+    Prices and trails are positive, in the instrument's currency; None means "none of this", NaN is refused.
+
+    Attributes:
+        limit_price, stop_price: Prices; a market order has neither. Beside a trail ``stop_price`` is its first level.
+        trail_amount, trail_percent: Distance of a trailing stop: an amount, or a fraction of the price.
+        limit_offset: Signed; makes a trailing stop one whose limit is its level plus this.
+        time_in_force: ``GTC, DAY, GTD, IOC, FOK, OPG, CLS``.
+        expires_at: End of a GTD order: zone-aware, or a date for that session's close.
+        reduce_only: Whether it may only close what is held.
+        client_id: A name of your own, to be used once in a run.
+        parent: Handle or id of the order whose fills release this one.
+        tag: Text kept with the order.
+    """
+
+    limit_price: float | None
+    stop_price: float | None
+    trail_amount: float | None
+    trail_percent: float | None
+    limit_offset: float | None
+    time_in_force: str
+    expires_at: date | None
+    reduce_only: bool
+    client_id: str
+    parent: Any
+    tag: str
+
+
+class Leg(OrderTerms):
+    """One order of ``Context.oco``: what ``order`` takes, as a dict."""
+
+    symbol: Required[str]
+    quantity: Required[float]
+
+
 class Order(Protocol):
-    """A handle onto one order; always shows the present."""
+    """A handle onto one order; always shows the present.
+
+    Attributes:
+        id: Number of the order within the run.
+        change: Reason of the transition that ``on_order`` tells of; empty for any other handle.
+    """
 
     id: int
+    change: str
 
     @property
     def status(self) -> str:
-        """One of ``pending, submitted, accepted, partial, filled, cancelled, expired, refused``."""
+        """One of ``pending, submitted, held, accepted, partial, filled, cancelled, expired, refused``."""
 
     @property
     def is_open(self) -> bool:
-        """Whether it may still fill."""
+        """Whether it may still fill, held orders included."""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it waits for its parent to fill."""
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether its end was asked for; until that is certain it keeps its status."""
 
     @property
     def reason(self) -> str:
@@ -92,6 +145,10 @@ class Order(Protocol):
         """The instrument."""
 
     @property
+    def kind(self) -> str:
+        """One of ``market, limit, stop, stop-limit, trailing-stop, trailing-stop-limit``."""
+
+    @property
     def quantity(self) -> float:
         """Signed quantity asked for."""
 
@@ -100,8 +157,56 @@ class Order(Protocol):
         """Signed quantity filled so far."""
 
     @property
+    def remaining(self) -> float:
+        """Signed quantity that has not filled."""
+
+    @property
+    def average_price(self) -> float:
+        """Mean price of its fills, NaN before the first."""
+
+    @property
+    def limit_price(self) -> float | None:
+        """The limit in force; None where there is none."""
+
+    @property
+    def stop_price(self) -> float | None:
+        """The stop in force, of a trailing stop its present level; None where there is none."""
+
+    @property
+    def time_in_force(self) -> str:
+        """One of ``GTC, DAY, GTD, IOC, FOK, OPG, CLS``."""
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When it ends by itself, UTC; None where that is not known."""
+
+    @property
+    def reduce_only(self) -> bool:
+        """Whether it only closes what is held."""
+
+    @property
+    def client_id(self) -> str:
+        """The name that the strategy gave it."""
+
+    @property
+    def parent(self) -> int | None:
+        """Id of the order that releases it; None where none does."""
+
+    @property
+    def group(self) -> int | None:
+        """Id of the first order of its one-cancels-other group; None where there is none."""
+
+    @property
     def tag(self) -> str:
         """The text it was given."""
+
+
+class Bracket(NamedTuple):
+    """Handles of a bracket's orders; a child that was not asked for is None."""
+
+    entry: Order
+    stop: Order | None
+    target: Order | None
 
 
 class PortfolioView(Protocol):
@@ -224,19 +329,39 @@ class Context(Protocol):
         """Return the position in a symbol, flat or not."""
 
     def open_orders(self, symbol: str | None = None) -> Sequence[Order]:
-        """Return orders that may still fill, those still in the outbox included, oldest first."""
+        """Return orders that may still fill, oldest first.
 
-    def order(
-        self,
-        symbol: str,
-        quantity: float,
-        *,
-        limit_price: float | None = None,
+        Those in the outbox and held ones are included, those whose end was asked for are not.
+        """
+
+    def order(self, symbol: str, quantity: float, **terms: Unpack[OrderTerms]) -> Order:
+        """Ask for a signed quantity; a market order unless the terms give a price or a trail."""
+
+    def bracket(
+        self, symbol: str, quantity: float, *, entry_limit: float | None = None, entry_stop: float | None = None,
+        target_price: float | None = None, stop_price: float | None = None, trail_amount: float | None = None,
+        trail_percent: float | None = None, time_in_force: str = "GTC", expires_at: date | None = None, tag: str = "",
+    ) -> Bracket:  # fmt: skip
+        """Ask for an entry, a protective stop and a target; the latter two wait for it and cancel each other.
+
+        Args:
+            symbol: The instrument.
+            quantity: Signed quantity of the entry; its children are of the other side.
+            entry_limit, entry_stop: Prices of the entry; a market order where both are None.
+            target_price: Limit of the target; None for no target.
+            stop_price, trail_amount, trail_percent: Of the protective stop, as for ``order``; None for no stop.
+            time_in_force, expires_at: Of the entry; its children are GTC.
+            tag: Text kept with each.
+        """
+
+    def oco(self, *legs: Leg) -> Sequence[Order]:
+        """Ask for orders of one symbol of which a fill reduces, and any other end cancels, the rest."""
+
+    def amend(
+        self, order: Any, *, quantity: float | None = None, limit_price: float | None = None,
         stop_price: float | None = None,
-        time_in_force: str = "GTC",
-        tag: str = "",
-    ) -> Order:
-        """Ask for a signed quantity; a market order unless a price is given."""
+    ) -> None:  # fmt: skip
+        """Ask for new terms of an order (handle or id), for prices that form from now on; None keeps a term."""
 
     def order_value(self, symbol: str, value: float, *, tag: str = "") -> Order | None:
         """Ask for a signed value in base currency at the mark; None when it truncates to nothing."""
@@ -266,7 +391,7 @@ class Context(Protocol):
         """Ask for what is missing to target weights (fractions of equity) over ``symbols``; as above."""
 
     def cancel(self, order: Any) -> None:
-        """Ask for the end of an order (handle or id); one that is done stays as it is, with the reason recorded."""
+        """Ask for the end of an order (handle or id) for prices that form from now on; a refusal is recorded."""
 
     def cancel_all(self, symbol: str | None = None) -> None:
         """Ask for the end of every open order, or of those of one symbol."""

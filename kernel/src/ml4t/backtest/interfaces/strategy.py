@@ -47,7 +47,12 @@ class Strategy(ABC):
         """Called for each fill, after all matching of the instant."""
 
     def on_order(self, order: Order, context: Context) -> None:
-        """Called for each order that was refused, cancelled or expired in this instant."""
+        """Called for each transition that ends or changes an order without a fill; ``order.change`` is its reason.
+
+        These are refusals (also of a request to cancel or amend), cancels, expiries, and the reasons ``amended``,
+        ``cancel-requested``, ``triggered``, ``parent-filled``, ``one-cancels-other``, ``parent-ended`` and
+        ``changed-by-risk``.
+        """
 
     def on_symbols(self, added: tuple[str, ...], context: Context) -> None:
         """Called when released rows name symbols for the first time."""

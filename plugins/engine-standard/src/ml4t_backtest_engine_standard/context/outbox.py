@@ -6,13 +6,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml4t.backtest.errors import OrderError
-from ml4t.backtest.state import REQUEST, RunState
+from ml4t.backtest.state import ACTIONS, REQUEST, RunState
 
-__all__ = ["CANCEL", "CANCEL_TARGETS", "ORDER", "Outbox"]
+__all__ = ["AMEND", "CANCEL", "CANCEL_TARGETS", "ORDER", "Outbox", "blank_requests"]
 
-ORDER, CANCEL, CANCEL_TARGETS = 0, 1, 2
+ORDER, CANCEL, CANCEL_TARGETS, AMEND = range(len(ACTIONS))
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+
+def blank_requests(size: int) -> NDArray[np.void]:
+    """Return rows of plain market orders that have neither symbol nor quantity yet."""
+    rows = np.empty(size, REQUEST)
+    # As bytes: NumPy writes structured rows field by field.
+    rows.view(np.uint8).reshape(size, REQUEST.itemsize)[:] = _BLANK
+    return rows
+
+
+def _blank() -> NDArray[np.uint8]:
+    row = np.zeros(1, REQUEST)
+    for name in ("limit_price", "stop_price", "asked"):
+        row[name] = np.nan
+    row["basket"] = row["group"] = row["parent"] = -1
+    row["counts"] = 1
+    return row.view(np.uint8)
+
+
+_BLANK = _blank()
 
 
 class Outbox:
@@ -20,17 +40,24 @@ class Outbox:
 
     Attributes:
         count: Requests waiting.
+        unusual: Whether any of them is an amendment or no plain market order.
         closed: Set once the run has ended; later requests are errors.
     """
 
     def __init__(self, state: RunState) -> None:
         self.count = 0
-        self.closed = False
+        self.unusual = self.closed = False
         self._state = state
-        self._rows: NDArray[np.void] = np.zeros(64, REQUEST)
+        self._rows: NDArray[np.void] = blank_requests(64)
         self._orders = 0
         self._open: Floats | None = None
         self._target: Floats | None = None
+        self._amended: dict[int, float] = {}
+
+    @property
+    def next_id(self) -> int:
+        """Id of the next order."""
+        return self._state.orders.count + self._orders
 
     def open_quantities(self) -> tuple[Floats, Floats]:
         """Return per symbol the signed (open, open by targets) quantities, this outbox included."""
@@ -45,50 +72,99 @@ class Outbox:
         quantities: Floats,
         *,
         is_target: bool = False,
-        kind: int = 0,
-        time_in_force: int = 0,
-        limit_price: float = np.nan,
-        stop_price: float = np.nan,
         tag: int = 0,
         basket: int = -1,
         reasons: Ints | None = None,
     ) -> Ints:
-        """Append one order request per symbol and return their ids, int64."""
+        """Append one market order per symbol and return their ids, int64."""
         size = len(symbols)
+        first = self.next_id
         rows = self._reserve(size)
-        first = self._state.orders.count + self._orders
         ids = np.arange(first, first + size)
         self._orders += size
         rows["symbol"], rows["quantity"], rows["order_id"] = symbols, quantities, ids
         rows["is_target"], rows["basket"] = is_target, basket
-        rows["limit_price"], rows["stop_price"] = limit_price, stop_price
-        if kind or time_in_force or tag or reasons is not None:  # the row is zeros: a plain market order
-            rows["kind"], rows["time_in_force"], rows["tag"] = kind, time_in_force, tag
+        if tag or reasons is not None:
+            rows["tag"] = tag
             rows["reason"] = 0 if reasons is None else reasons
-        if kind < 2:
-            open_, target = self.open_quantities()
-            counted = np.where(np.isfinite(quantities), quantities, 0.0)
-            np.add.at(open_, symbols, counted)
-            if is_target:
-                np.add.at(target, symbols, counted)
+        open_, target = self.open_quantities()
+        counted = np.where(np.isfinite(quantities), quantities, 0.0)
+        np.add.at(open_, symbols, counted)
+        if is_target:
+            np.add.at(target, symbols, counted)
         return ids
 
-    def cancel(self, order_id: int, symbol: int, remainder: float, is_target: bool) -> None:
-        """Ask for the end of one order; what is not in the open quantities is not taken off them."""
-        earlier = self._rows[: self.count]
-        placed = np.flatnonzero((earlier["action"] == ORDER) & (earlier["order_id"] == order_id))
-        if len(placed):
-            remainder = remainder if int(earlier["kind"][placed[0]]) < 2 else 0.0
-            earlier = earlier[placed[0] :]
-        ended = (earlier["action"] == CANCEL) & (earlier["order_id"] == order_id)
-        ended |= is_target & (earlier["action"] == CANCEL_TARGETS) & (earlier["symbol"] == symbol)
-        rows = self._reserve(1)
-        rows["action"], rows["order_id"], rows["symbol"] = CANCEL, order_id, symbol
-        if ended.any() or not np.isfinite(remainder):
+    def add(self, symbol: int, quantity: float, columns: dict[str, float]) -> int:
+        """Append one order of any kind and return its id.
+
+        Args:
+            symbol: Symbol id.
+            quantity: Signed.
+            columns: Further columns of REQUEST, ``counts`` among them where it is not 1.
+        """
+        order_id = self.next_id
+        row = self._reserve(1)[0]
+        self._orders += 1
+        row["symbol"], row["quantity"], row["order_id"] = symbol, quantity, order_id
+        for name, value in columns.items():
+            row[name] = value
+            self.unusual = self.unusual or name != "tag"
+        if row["counts"] and np.isfinite(quantity):
+            self.open_quantities()[0][symbol] += quantity
+        return order_id
+
+    def append(self, requests: NDArray[np.void]) -> None:
+        """Take over orders and cancels that are complete but for the ids of orders."""
+        rows, known_at = self._reserve(len(requests)), self._state.known_at
+        rows[:] = requests
+        rows["known_at"] = known_at
+        orders = rows["action"] == ORDER
+        first = self.next_id
+        self._orders += int(orders.sum())
+        rows["order_id"][orders] = np.arange(first, self.next_id)
+        self.unusual = True
+        counted = orders & (rows["counts"] != 0)
+        np.add.at(self.open_quantities()[0], rows["symbol"][counted], rows["quantity"][counted])
+
+    def amend(self, order: NDArray[np.void], order_id: int, columns: dict[str, float], *, open_: bool) -> None:
+        """Ask for new terms of an order.
+
+        Args:
+            order: Its row in ORDER, or its request.
+            order_id: Its id.
+            columns: What changes, and a reason where that is refused already.
+            open_: Whether it may still fill.
+        """
+        symbol, is_target = int(order["symbol"]), bool(order["is_target"])
+        ended = not open_ or self.ended(order_id, symbol, is_target)
+        row = self._reserve(1)[0]
+        row["action"], row["order_id"], row["symbol"] = AMEND, order_id, symbol
+        row["quantity"] = np.nan
+        for name, value in columns.items():
+            row[name] = value
+        self.unusual = True
+        quantity = float(row["quantity"])
+        if ended or row["reason"] or not order["counts"] or not np.isfinite(quantity):
             return
-        open_, target = self.open_quantities()
-        open_[symbol] -= remainder
-        target[symbol] -= remainder * is_target
+        change = quantity - float(order["quantity"])
+        self._count(symbol, change - self._amended.get(order_id, 0.0), is_target)
+        self._amended[order_id] = change
+
+    def cancel(self, order_id: int, symbol: int, remainder: float, is_target: bool) -> None:
+        """Ask for the end of one order.
+
+        Args:
+            order_id: Its id.
+            symbol: Symbol id, -1 where it is not known.
+            remainder: What open quantities hold of it; NaN and 0 for nothing.
+            is_target: Whether targets' quantities hold it as well.
+        """
+        ended = self.ended(order_id, symbol, is_target)
+        row = self._reserve(1)[0]
+        row["action"], row["order_id"], row["symbol"] = CANCEL, order_id, symbol
+        change = -remainder - self._amended.pop(order_id, 0.0)
+        if not ended and change and np.isfinite(change):
+            self._count(symbol, change, is_target)
 
     def cancel_targets(self, symbols: Ints) -> None:
         """Ask for the end of what is left of earlier targets of these symbols."""
@@ -98,12 +174,24 @@ class Outbox:
         open_[symbols] -= target[symbols]
         target[symbols] = 0.0
 
+    def ended(self, order_id: int, symbol: int, is_target: bool) -> bool:
+        """Say whether this outbox asks for the end of an order."""
+        rows = self._rows[: self.count]
+        actions = rows["action"]
+        placed = ((actions == ORDER) & (rows["order_id"] == order_id)).nonzero()[0]
+        since = int(placed[0]) if len(placed) else 0
+        asked = (actions == CANCEL) & (rows["order_id"] == order_id)
+        asked |= is_target & (actions == CANCEL_TARGETS) & (rows["symbol"] == symbol)
+        return bool(asked[since:].any())
+
     def take(self) -> NDArray[np.void]:
         """Return the waiting requests and start a new round."""
         rows = self._rows[: self.count]
-        self._rows = np.zeros(len(self._rows), REQUEST)
+        self._rows = blank_requests(len(self._rows))
         self.count = self._orders = 0
+        self.unusual = False
         self._open = self._target = None
+        self._amended = {}
         return rows
 
     def pending(self, order_id: int) -> NDArray[np.void] | None:
@@ -117,6 +205,11 @@ class Outbox:
         rows = rows[(rows["action"] == ORDER) & (rows["reason"] == 0)]
         return [int(row["order_id"]) for row in rows if symbol is None or row["symbol"] == symbol]
 
+    def _count(self, symbol: int, change: float, is_target: bool) -> None:
+        open_, target = self.open_quantities()
+        open_[symbol] += change
+        target[symbol] += change * is_target
+
     def _reserve(self, size: int) -> NDArray[np.void]:
         if self.closed:
             raise OrderError("the run has ended: orders from on_end are refused; place them earlier")
@@ -124,7 +217,7 @@ class Outbox:
             self._open = self._target = None
         first, self.count = self.count, self.count + size
         if self.count > len(self._rows):
-            grown = np.zeros(max(self.count, 2 * len(self._rows)), REQUEST)
+            grown = blank_requests(max(self.count, 2 * len(self._rows)))
             grown[:first] = self._rows[:first]
             self._rows = grown
         rows = self._rows[first : self.count]

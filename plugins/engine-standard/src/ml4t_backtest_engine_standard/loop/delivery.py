@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, timedelta
-from typing import Any
+from operator import itemgetter
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml4t.backtest.core.bus import EventBus, Subscription
 from ml4t.backtest.core.event import (
@@ -39,6 +41,11 @@ EVENTS: dict[str, tuple[type[MarketEvent], tuple[str, ...]]] = {
     "trade": (TradeEvent, ("price", "size")),
 }
 _FILL_KEYS = ("order_id", "quantity", "price", "commission", "formed_at", "known_at")
+# Transitions that end nothing, and that a strategy is told of all the same.
+_CHANGES = {
+    "changed-by-risk", "parent-filled", "triggered", "amended", "cancel-requested", "one-cancels-other", "parent-ended",
+}  # fmt: skip
+_Tell: TypeAlias = Callable[[dict[str, Any]], None]
 _CALLBACKS = (
     "before_trading_start", "on_event", "on_slice", "on_signal", "on_fill", "on_order", "on_symbols",
     "after_trading_end",
@@ -145,17 +152,16 @@ class Delivery:
             self.bus.publish(SessionEvent(self.state.now, kind, date(1970, 1, 1) + timedelta(days=label)))
 
     def fills_and_orders(self) -> None:
-        """Call on_fill and on_order for what the broker did since the last time."""
-        state = self.state
-        fills, events = int(state.counters[state.FILLS]), int(state.counters[state.ORDER_EVENTS])
-        first_fill, self.fills_seen = self.fills_seen, fills
-        first_event, self.events_seen = self.events_seen, events
-        if first_fill < fills and (self.calls["on_fill"] or self.bus.has_subscribers(FillEvent)):
-            for row in state.fills.data[first_fill:fills].tolist():
-                self._fill(dict(zip(state.fills.data.dtype.names or (), row, strict=True)))
-        if first_event < events and (self.calls["on_order"] or self.bus.has_subscribers(OrderEvent)):
-            for row in state.order_events.data[first_event:events].tolist():
-                self._transition(dict(zip(state.order_events.data.dtype.names or (), row, strict=True)))
+        """Call on_fill and on_order for what the broker did since the last time, in the order in which it did."""
+        state, wanted = self.state, []
+        first_fill, self.fills_seen = self.fills_seen, int(state.counters[state.FILLS])
+        first_event, self.events_seen = self.events_seen, int(state.counters[state.ORDER_EVENTS])
+        if first_fill < self.fills_seen and (self.calls["on_fill"] or self.bus.has_subscribers(FillEvent)):
+            wanted += _named(state.fills.data[first_fill : self.fills_seen], 0, self._fill)
+        if first_event < self.events_seen and (self.calls["on_order"] or self.bus.has_subscribers(OrderEvent)):
+            wanted += _named(state.order_events.data[first_event : self.events_seen], 1, self._transition)
+        for _, _, tell, row in sorted(wanted, key=itemgetter(0, 1)):  # a fill comes before what it makes of its order
+            tell(row)
 
     def _fill(self, row: dict[str, Any]) -> None:
         event = FillEvent(
@@ -169,12 +175,19 @@ class Delivery:
         self.call("on_fill", event)
 
     def _transition(self, row: dict[str, Any]) -> None:
-        order = Order(row["order_id"], self.state, self.outbox)
         status, reason = STATUSES[row["status"]], REASONS[row["reason"]]
+        order = Order(row["order_id"], self.state, self.outbox, reason)
         self.doing = "bus"
         self.bus.publish(OrderEvent(self.state.now, order.id, order.symbol, status, order.quantity, reason))
-        if row["status"] in (REFUSED, CANCELLED, EXPIRED):
+        if row["status"] in (REFUSED, CANCELLED, EXPIRED) or reason in _CHANGES:
             self.call("on_order", order)
+
+
+def _named(rows: NDArray[np.void], place: int, tell: _Tell) -> list[tuple[int, int, _Tell, dict[str, Any]]]:
+    """Return each row as (sequence, place among what has this sequence, who tells of it, fields)."""
+    names = rows.dtype.names or ()
+    fields = [dict(zip(names, row, strict=True)) for row in rows.tolist()]
+    return [(row["sequence"], place, tell, row) for row in fields]
 
 
 def _own_method(strategy: Strategy, name: str) -> Callable[..., Any] | None:

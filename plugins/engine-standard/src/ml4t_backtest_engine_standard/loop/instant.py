@@ -2,19 +2,19 @@
 
     1  the clock moves; the session that closes or opens is noted
     2  corporate actions, funding, borrow, interest, settlement, on the position held strictly before
-    3  working orders meet the prices formed up to now; fills are applied
+    3  working orders meet the prices formed up to now; fills are applied; with a session end its orders
     4  all rows of this instant are released
     5  marks (brought up to date when somebody asks, or at the session's close)
     6  on_fill, on_order, in the order of the run's transitions
-    7  risk exits
+    7  exits that risk managers ask for
     8  timers and schedules, then the strategy: on_symbols, on_signal, on_event per row, on_slice once,
        after_trading_end, before_trading_start
     9  outbox -> risk -> broker, repeated from 6 until the outbox is empty, at most 50 rounds
     10 journal
 
-Phases 2 and 7 have no component that takes part yet. Instants at which nothing can happen but the delivery
+Phase 2 has no component that takes part yet. Instants at which nothing can happen but the delivery
 of rows are run through in one stretch (``_deliver_idle``): no order works, no session opens or closes,
-no timer is due and no symbol is new.
+no timer is due, no symbol is new, and neither broker nor risk managers watch every instant.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from ml4t.backtest.core.event import MarketEvent
 from ml4t.backtest.core.pit import Released
 from ml4t.backtest.core.queue import Rows
 from ml4t.backtest.errors import RunError
-from ml4t.backtest.interfaces.risk import RiskManager
 from ml4t.backtest.state import RunState
 from ml4t_backtest_engine_standard.assembly.parts import Parts
 from ml4t_backtest_engine_standard.context.context import Context
 from ml4t_backtest_engine_standard.context.market import Market
 from ml4t_backtest_engine_standard.context.outbox import Outbox
 from ml4t_backtest_engine_standard.loop.delivery import EVENTS, Delivery
+from ml4t_backtest_engine_standard.loop.judging import Judging
 from ml4t_backtest_engine_standard.result.journal import Journal
 from ml4t_backtest_engine_standard.schedule import Schedule
 
@@ -66,17 +66,18 @@ class Instants:
         start: No callback comes before this instant.
         quiet_until: Rows known up to this instant are released without callbacks.
         rows_done: Rows released so far.
-        judge: The risk manager at work, or that was last.
+        judging: Who speaks for the risk managers.
         delivery: Who is told what.
     """
 
     def __init__(self, parts: Parts, bus: EventBus) -> None:
         self.bus, self.start, self.quiet_until, self.rows_done = bus, parts.start, parts.start, 0
-        self.broker, self.portfolio, self.risk = parts.broker, parts.portfolio, parts.risk
+        self.broker, self.portfolio = parts.broker, parts.portfolio
         self.parts, self.strategy, self.state = parts, parts.strategy, RunState()
         self.outbox, self.journal = Outbox(self.state), Journal(self.state)
         self.clock = Clock(parts.sources, parts.sessions, last=parts.end)
         self.released = [Released(source.spec, self.state) for source in parts.sources]
+        self.state.session_opens, self.state.session_closes = parts.sessions.open, parts.sessions.close
         parts.portfolio.open(self.state, parts.capital)
         parts.broker.open(self.state, parts.models, parts.portfolio)
         setup, by_name = parts.strategy_setup, {each.spec.name: each for each in self.released}
@@ -84,7 +85,7 @@ class Instants:
         self.context = Context(self.state, self.outbox, by_name, *views)
         self.delivery = Delivery(bus, self.state, parts.strategy, self.context, self.outbox)
         self._prices = [each for each in self.released if each.spec.kind in EVENTS]
-        self.judge: RiskManager | None = None
+        self.judging = Judging(parts.risk, self.state, self.outbox)
 
     def begin(self) -> None:
         """Call ``on_start``, before any data is visible."""
@@ -179,11 +180,14 @@ class Instants:
         added, closes, _ = news
         self.clock.move(now)
         state.now = now
-        if state.counters[state.WORKING]:
+        if state.counters[state.WORKING] or self.broker.watches_rows:
             delivery.doing = "broker.match"
             for released, rows, first, stop in parts:
                 if released.spec.drives and released.spec.kind in EVENTS:
                     self.broker.match(rows, first, stop)
+            if closes is not None and state.counters[state.WORKING]:
+                delivery.doing = "broker.end_session"
+                self.broker.end_session()
         if added:
             state.add_symbols(added, self.parts.rules)
         for (released, rows, first, stop), whole in zip(parts, full, strict=True):
@@ -208,14 +212,20 @@ class Instants:
         for count in range(MAX_ROUNDS + 1):
             delivery.fills_and_orders()
             if count == 0 and news is not None:
+                if self.judging.exiting:
+                    self._fold()
+                    delivery.doing = "risk.exits"
+                    self.judging.exits()
                 self._strategy_calls(parts, *news)
             if not outbox.count:
                 return
-            requests = outbox.take()
-            delivery.doing = "risk.check"
-            for manager in self.risk:
-                self.judge = manager
-                manager.check(requests, self.state)
+            unusual, requests = outbox.unusual, outbox.take()
+            if self.judging.managers:
+                delivery.doing = "risk.check"
+                unusual = self.judging.check(requests) or unusual
+            if unusual:
+                self._fold()  # a trailing stop begins at the mark
+                self.journal.requests(self.state.now, self.state.orders.count, requests)
             delivery.doing = "broker.submit"
             self.broker.submit(requests)
             for released, rows, first, stop in parts:
@@ -256,6 +266,8 @@ class Instants:
         if (
             state.counters[state.WORKING]
             or self.outbox.count
+            or self.broker.watches_rows
+            or self.judging.exiting
             or not spec.drives
             or spec.kind not in EVENTS
             or (calls["on_event"] and spec.fields != EVENTS[spec.kind][1])
@@ -313,9 +325,13 @@ class Instants:
 
     # --- journal --------------------------------------------------------------------------------------
 
-    def _sample(self, now: int, row: int) -> None:
+    def _fold(self) -> None:
+        """Bring marks up to date."""
         for released in self._prices:
             released.fold()
+
+    def _sample(self, now: int, row: int) -> None:
+        self._fold()
         session = int(self.clock.sessions.label[row])
         self.delivery.doing = "portfolio.sample"
         self.portfolio.sample(now, session)

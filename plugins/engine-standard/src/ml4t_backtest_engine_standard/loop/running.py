@@ -134,7 +134,7 @@ class Running:
         """Note on an error whose it is (PEP 678), and return it with its notes."""
         parts, doing, now = self.parts, self.instants.delivery.doing, self.instants.state.now
         at_work: dict[str, object] = {"broker": parts.broker, "portfolio": parts.portfolio}
-        at_work |= {"risk": self.instants.judge, "batches": self.instants.clock.reading, "reporter": self._told}
+        at_work |= {"risk": self.instants.judging.judge, "batches": self.instants.clock.reading, "reporter": self._told}
         component = at_work.get(doing.split(".")[0], parts.strategy)
         owners = [ref.owner for owned, ref in parts.owners if owned is component]
         when = f"at {to_datetime(now).isoformat()}" if now else "before the first instant"

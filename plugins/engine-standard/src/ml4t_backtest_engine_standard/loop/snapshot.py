@@ -22,11 +22,11 @@ from ml4t_backtest_engine_standard.loop.instant import Instants
 
 __all__ = ["restore", "save"]
 
-_VERSION = 1
-_TABLES = ("orders", "order_events", "fills", "ledger", "equity")
+_VERSION = 2
+_TABLES = ("orders", "order_events", "fills", "ledger", "equity", "terms")
 _ARRAYS = ("instruments", "books", "positions", "accounts")
 # Signal rows are noted again when their rows are released again.
-_LISTS = ("target_kinds", "target_rows", "position_rows", "recorded")
+_LISTS = ("target_kinds", "target_rows", "position_rows", "recorded", "request_rows")
 
 
 def save(path: Path, instants: Instants) -> None:
@@ -45,6 +45,7 @@ def save(path: Path, instants: Instants) -> None:
         "inputs": instants.parts.inputs,
         "symbols": state.symbols.names,
         "tags": state.tags,
+        "client_ids": state.client_ids,
         "strategy": plain.pack(dict(instants.strategy.get_state())),
         "journal": plain.pack({name: getattr(instants.journal, name) for name in _LISTS}),
         "rng": plain.pack(context.rng.bit_generator.state),
@@ -89,6 +90,7 @@ def restore(path: Path, instants: Instants, *, fast: bool) -> Iterator[int]:
         getattr(state, name)[:] = arrays[name]
     state.counters[:] = arrays["counters"]
     state.now, state.known_at, state.tags[:] = meta["now"], meta["known_at"], meta["tags"]
+    state.client_ids[:] = meta["client_ids"]
     instants.delivery.fills_seen, instants.delivery.events_seen = meta["seen"]
     context._sizer.baskets = meta["baskets"]
     strategy.set_state(plain.unpack(meta["strategy"]))

@@ -18,8 +18,11 @@ from ml4t.backtest.state import LEDGER_KINDS, ORDER_KINDS, REASONS, STATUSES, TI
 
 __all__ = ["columns", "equity", "fills", "ledger", "orders", "words"]
 
-_TIMES = {"timestamp", "formed_at", "known_at", "submitted_at", "event_time", "used_at"}
+_TIMES = {"timestamp", "formed_at", "known_at", "submitted_at", "event_time", "used_at", "expires_at"}
+_IDS = {"order_id", "group", "parent"}
 _OFTEN_UNKNOWN = {"limit_price", "stop_price", "mark", "asked", "ordered"}
+_UNKNOWN = REASONS.index("unknown-order")
+_TERMS = "expires_at group parent trail_amount trail_percent limit_offset"
 _WORDS = {"status": STATUSES, "reason": REASONS, "kind": ORDER_KINDS, "time_in_force": TIMES_IN_FORCE}
 
 
@@ -43,7 +46,7 @@ def columns(rows: Mapping[str, Any] | NDArray[np.void], names: str, symbols: Seq
             result[name] = words(symbols, values, pl.String())
         elif name in _WORDS:
             result[name] = words(_WORDS[name], values, pl.Enum(_WORDS[name]))
-        elif name == "order_id":
+        elif name in _IDS:
             result[name] = pl.Series(values).replace(-1, None)
         else:
             result[name] = pl.Series(values).fill_nan(None) if name in _OFTEN_UNKNOWN else pl.Series(values)
@@ -57,19 +60,49 @@ def words(vocabulary: Sequence[str], codes: NDArray[np.integer[Any]], dtype: pl.
 
 
 def orders(state: RunState) -> pl.DataFrame:
-    """Return every transition of every order, in the run's one order of things."""
-    events, names = state.order_events.rows(), state.symbols.names
-    order = state.orders.rows()[events["order_id"]]
+    """Return every transition of every order, in the run's one order of things; terms are those in the end."""
+    events, names, table = state.order_events.rows(), state.symbols.names, state.orders.rows()
+    ids = events["order_id"]
+    unknown = (ids < 0) | (ids >= len(table)) | (events["reason"] == _UNKNOWN)
+    ids = np.where(unknown, 0, ids)
+
+    def of_order(wanted: str) -> dict[str, Any]:
+        found = {
+            name: table[name][ids] if len(table) else np.zeros(len(ids), table.dtype[name]) for name in wanted.split()
+        }
+        return columns(found, wanted, names)
+
     frame = columns(events, "timestamp order_id status reason quantity filled sequence", names)
-    frame |= columns(order, "symbol kind limit_price stop_price time_in_force account", names)
-    frame |= columns(order, "submitted_at known_at", names)
-    return pl.DataFrame(frame | {"tag": words(state.tags, order["tag"], pl.String())})
+    frame |= of_order("symbol kind limit_price stop_price time_in_force account submitted_at known_at")
+    frame |= columns(_terms(state, ids), _TERMS, names) | of_order("commission")
+    rest = of_order("reduce_only client_id tag")
+    frame["reduce_only"] = rest["reduce_only"] != 0
+    frame["client_id"] = words(state.client_ids, rest["client_id"].to_numpy(), pl.String())
+    frame["tag"] = words(state.tags, rest["tag"].to_numpy(), pl.String())
+    result = pl.DataFrame(frame)
+    if unknown.any():  # what was to be cancelled or amended is no order
+        mine = pl.Series(~unknown)
+        result = result.with_columns(pl.when(mine).then(pl.col(name)) for name in result.columns[7:])
+    return result
+
+
+def _terms(state: RunState, ids: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """Return columns of TERMS for orders; -1 and 0 where there is none."""
+    table, terms = state.orders.rows(), state.terms.rows()
+    blank = {"expires_at": -1, "group": -1, "parent": -1}
+    place = table["terms"][ids] if len(table) else np.full(len(ids), -1)
+    place = np.where((place < 0) | (place >= len(terms)), len(terms), place)
+    found = {name: np.append(terms[name], terms.dtype[name].type(blank.get(name, 0)))[place] for name in _TERMS.split()}
+    ends = found["expires_at"]
+    found["expires_at"] = np.where((ends <= 0) | (ends == np.iinfo(np.int64).max), -1, ends)
+    return found
 
 
 def fills(state: RunState, currency: str) -> pl.DataFrame:
     """Return the fills in the order in which they were made; ``timestamp`` is when the price formed."""
     wanted = "formed_at known_at submitted_at order_id symbol quantity price commission slippage"
     frame = columns(state.fills.rows(), f"{wanted} account reason reference_price sequence", state.symbols.names)
+    frame["maker"] = pl.Series(state.fills.rows()["maker"] != 0)
     return pl.DataFrame(frame).rename({"formed_at": "timestamp"}).with_columns(currency=pl.lit(currency))
 
 

@@ -10,13 +10,19 @@ its columns one after another, each whole; all numbers are little-endian:
 
     block         columns
     decisions/1   time, symbol, "<status> <side> <type> <time in force> <reason>", quantity, limit price,
-                  stop price: a row for each request accepted or refused, and for each order that the
-                  strategy, or a newer target of it, cancelled; in the order in which the broker took them
+                  stop price: a row for each order accepted, held or refused, for each order that the
+                  strategy, or a newer target of it, cancelled, and for each request to cancel or amend that
+                  was refused or has to wait; in the order in which the broker took them; prices as asked for
+    requests/1    time, symbol, "<action> <side> <type> <time in force> <reason>", quantity, limit price, stop
+                  price, trail amount, trail percent, limit offset, expires_at, how many orders back the
+                  parent, the group and the order to be amended are (-1 for none): a row for each order that
+                  is no plain market order, each that a risk manager changed, and each amendment, as asked for
     fills/1       formed_at, known_at, submitted_at, symbol, reason, quantity, price, commission, slippage
     ledger/1      time, symbol, kind, amount, balance
     equity/1      time, session, cash, equity, gross and net exposure, realised, unrealised, commission
 
-``decision_hash`` is over ``decisions/1``; ``result_hash`` over the bytes of that digest and the other three.
+``decision_hash`` is over ``decisions/1``, followed by ``requests/1`` where that has rows (over ``decisions/1`` alone it
+is that block's digest); ``result_hash`` over the bytes of that digest and the other three.
 Ids, versions and paths never enter. A change of this layout changes the numbers in the titles.
 """
 
@@ -25,7 +31,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,38 +42,99 @@ from ml4t.backtest.state import REASONS, RunState
 __all__ = ["decision_hash", "result_hash"]
 
 _BY_STRATEGY = [REASONS.index("cancelled-by-strategy"), REASONS.index("replaced-by-target")]
+_REQUESTS = [REASONS.index("cancel-requested"), REASONS.index("amended")]
+_UNKNOWN = REASONS.index("unknown-order")
+_FIGURES = ("quantity", "limit_price", "stop_price", "trail_amount", "trail_percent", "limit_offset")
+
+_OF_ORDER = ("symbol", "kind", "time_in_force")
+
+# (time, orders before, REQUEST rows) of each round that had more than plain market orders and cancels.
+Rounds: TypeAlias = "Sequence[tuple[int, int, NDArray[np.void]]]"
 
 
-def decision_hash(state: RunState) -> str:
+def decision_hash(state: RunState, rounds: Rounds = ()) -> str:
     """Return the hex SHA-256 of what the strategy asked for and what became of the asking.
 
     Args:
         state: The run's columns, at any instant.
+        rounds: The journal's ``request_rows``.
     """
+    asked = _unusual(rounds)
+    decisions = _decision_block(state, asked[2] if asked else None)
+    if asked is None:
+        return decisions.hex()
+    return hashlib.sha256(decisions + _request_block(state, *asked)).hexdigest()
+
+
+def _decision_block(state: RunState, asked: NDArray[np.void] | None) -> bytes:
     events, orders = state.order_events.rows(), state.orders.rows()
     rows = _decisions(events, len(orders))
     ids = events["order_id"][rows]
+    unknown = (ids < 0) | (ids >= len(orders))  # a request that named no order
+    ids = np.where(unknown, 0, ids)
+    known: dict[str, NDArray[Any]] = {
+        name: orders[name][ids] if len(orders) else np.zeros(len(ids), np.int64) for name in _OF_ORDER
+    }
+    known["symbol"] = np.where(unknown, -1, known["symbol"])
+    for name in ("limit_price", "stop_price"):
+        prices = orders[name]
+        if asked is not None:  # amendments and trailing stops have moved those in the table
+            placed = asked[(asked["action"] == 0) & (asked["order_id"] < len(orders))]
+            prices = prices.copy()
+            prices[placed["order_id"]] = placed[name]
+        known[name] = np.where(unknown, np.nan, prices[ids] if len(orders) else np.nan)
     quantity = _numbers(events["quantity"][rows])
-    prices = [_numbers(orders[name][ids]) for name in ("limit_price", "stop_price")]
     codes = (
         (events["status"][rows], tables.STATUSES),
         ((quantity < 0).view(np.int8), ("buy", "sell")),
-        (orders["kind"][ids], tables.ORDER_KINDS),
-        (orders["time_in_force"][ids], tables.TIMES_IN_FORCE),
+        (known["kind"], tables.ORDER_KINDS),
+        (known["time_in_force"], tables.TIMES_IN_FORCE),
         (events["reason"][rows], REASONS),
     )
-    symbols = _texts(state.symbols.names)[orders["symbol"][ids]]
-    columns = [events["timestamp"][rows], symbols, _phrases(codes), quantity, *prices]
-    return _block("decisions/1", len(rows), columns).hex()
+    symbols = _texts(state.symbols.names)[known["symbol"]]
+    columns = [events["timestamp"][rows], symbols, _phrases(codes), quantity]
+    columns += [_numbers(known[name]) for name in ("limit_price", "stop_price")]
+    return _block("decisions/1", len(rows), columns)
 
 
-def result_hash(state: RunState) -> str:
+def _unusual(rounds: Rounds) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.void]] | None:
+    """Return (time, orders before, row) of each amendment, changed order and order that is no plain market one."""
+    if not rounds:
+        return None
+    sizes = [len(rows) for _, _, rows in rounds]
+    times, made = (np.repeat([each[place] for each in rounds], sizes) for place in (0, 1))
+    rows = np.concatenate([rows for _, _, rows in rounds])
+    plain = (rows["action"] != 3) & np.isnan(rows["asked"])
+    for name, usual in (("kind", 0), ("time_in_force", 0), ("group", -1), ("parent", -1), ("reduce_only", 0)):
+        plain &= rows[name] == usual
+    return (times[~plain], made[~plain], rows[~plain]) if not plain.all() else None
+
+
+def _request_block(state: RunState, times: NDArray[np.int64], made: NDArray[np.int64], rows: NDArray[np.void]) -> bytes:
+    amends = rows["action"] == 3
+    whole = np.where(np.isnan(rows["asked"]), rows["quantity"], rows["asked"])
+    codes = (
+        (rows["action"], tables.ACTIONS),
+        ((whole < 0).view(np.int8), ("buy", "sell")),
+        (rows["kind"], tables.ORDER_KINDS),
+        (rows["time_in_force"], tables.TIMES_IN_FORCE),
+        (rows["reason"], REASONS),
+    )
+    back = [np.where(rows[name] < 0, -1, rows["order_id"] - rows[name]) for name in ("parent", "group")]
+    back.append(np.where(amends & (rows["order_id"] >= 0), made - rows["order_id"], -1))
+    numbers = [_numbers(rows[name]) for name in _FIGURES]
+    columns = [times, _texts(state.symbols.names)[rows["symbol"]], _phrases(codes), *numbers, rows["expires_at"]]
+    return _block("requests/1", len(rows), [*columns, *back])
+
+
+def result_hash(state: RunState, rounds: Rounds = ()) -> str:
     """Return the hex SHA-256 of the decisions, the fills, the ledger and the equity rows.
 
     Args:
         state: The run's columns, at any instant.
+        rounds: The journal's ``request_rows``.
     """
-    symbols, digest = _texts(state.symbols.names), hashlib.sha256(bytes.fromhex(decision_hash(state)))
+    symbols, digest = _texts(state.symbols.names), hashlib.sha256(bytes.fromhex(decision_hash(state, rounds)))
     fills, ledger, equity = state.fills.rows(), state.ledger.rows(), state.equity.rows()
     times = [fills[name] for name in ("formed_at", "known_at", "submitted_at")]
     figures = ("quantity", "price", "commission", "slippage")
@@ -83,16 +150,15 @@ def result_hash(state: RunState) -> str:
 
 
 def _decisions(events: NDArray[np.void], n_orders: int) -> NDArray[np.int64]:
-    """Return the rows of each order's first verdict and of each cancellation that the strategy asked for."""
-    status, ids = np.ascontiguousarray(events["status"]), events["order_id"]
-    verdicts = np.flatnonzero((status == tables.ACCEPTED) | (status == tables.REFUSED))
+    """Return the rows of each order's first verdict, of each end and each request that the strategy asked for."""
+    status, ids, reason = np.ascontiguousarray(events["status"]), events["order_id"], events["reason"]
+    verdicts = np.flatnonzero((status != tables.SUBMITTED) & (ids >= 0) & (ids < n_orders) & (reason != _UNKNOWN))
     first = np.zeros(n_orders, np.int64)
     first[ids[verdicts[::-1]]] = verdicts[::-1]  # of several written to one place the last, here the earliest, stays
+    chosen = (status == tables.REFUSED) | np.isin(reason, _REQUESTS)
     cancelled = np.flatnonzero(status == tables.CANCELLED)
-    cancelled = cancelled[np.isin(events["reason"][cancelled], _BY_STRATEGY)]
-    chosen = np.zeros(len(events), np.bool_)
-    chosen[cancelled] = True
-    chosen[verdicts] = first[ids[verdicts]] == verdicts
+    chosen[cancelled] |= np.isin(reason[cancelled], _BY_STRATEGY)
+    chosen[verdicts] |= first[ids[verdicts]] == verdicts
     return np.flatnonzero(chosen)
 
 

@@ -39,6 +39,7 @@ class Journal:
         self.signal_chunks: dict[str, list[tuple[Any, ...]]] = {}
         self.signal_fields: dict[str, tuple[tuple[str, ...], int | None]] = {}
         self.recorded: list[dict[str, Any]] = []
+        self.request_rows: list[tuple[int, int, NDArray[np.void]]] = []
 
     def target(self, timestamp: int, kind: str, asked: Floats, ids: Integers) -> None:
         """Note one vector decision.
@@ -55,6 +56,16 @@ class Journal:
         figures = (asked, ids.copy()) if len(symbols) == len(asked) else (asked[symbols], ids[symbols])
         kind_index = self.target_kinds.index(kind)
         self.target_rows.append((timestamp, kind_index, *figures, symbols.astype(np.int32)))
+
+    def requests(self, timestamp: int, made: int, rows: NDArray[np.void]) -> None:
+        """Note the requests of a round in which not all are plain market orders or cancels.
+
+        Args:
+            timestamp: Of the round, UTC ns.
+            made: Orders that the run had before it.
+            rows: REQUEST rows as the broker is given them; kept, not copied.
+        """
+        self.request_rows.append((timestamp, made, rows))
 
     def sample_positions(self, timestamp: int, session: int) -> None:
         """Note the open positions and their marks, at a session's close.

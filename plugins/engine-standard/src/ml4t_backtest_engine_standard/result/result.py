@@ -147,13 +147,13 @@ class Result:
     @_kept
     def decision_hash(self) -> str:
         """SHA-256 of what was decided; equal runs have equal ones."""
-        return hashes.decision_hash(self.state)
+        return hashes.decision_hash(self.state, self.journal.request_rows)
 
     @property
     @_kept
     def result_hash(self) -> str:
         """SHA-256 of decisions, fills, ledger and equity."""
-        return hashes.result_hash(self.state)
+        return hashes.result_hash(self.state, self.journal.request_rows)
 
     @property
     @_kept

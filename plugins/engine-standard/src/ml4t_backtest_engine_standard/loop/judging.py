@@ -1,0 +1,109 @@
+"""Phases 7 and 9: what risk managers ask for, and what they make of requests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml4t.backtest.errors import RunError
+from ml4t.backtest.interfaces.risk import RiskManager
+from ml4t.backtest.state import ORDER_KINDS, REASONS, REQUEST, RunState
+from ml4t_backtest_engine_standard.context.outbox import CANCEL, ORDER, Outbox, blank_requests
+
+__all__ = ["Judging"]
+
+_REFUSED = REASONS.index("refused-by-risk")
+# What a risk manager may say of an exit; the prices only where its kind has them.
+_FREE = ("symbol", "account", "quantity", "kind", "time_in_force", "expires_at", "reduce_only")
+_TRAIL = ("trail_amount", "trail_percent", "limit_offset")
+_PRICES = {
+    "limit": ("limit_price",),
+    "stop": ("stop_price",),
+    "stop-limit": ("limit_price", "stop_price"),
+    "trailing-stop": _TRAIL,
+    "trailing-stop-limit": _TRAIL,
+}
+
+
+class Judging:
+    """Lets risk managers speak, and holds them to what they may say.
+
+    Args:
+        managers: In the order in which they judge.
+        state: The run's columns.
+        outbox: Takes exits.
+
+    Attributes:
+        judge: The manager at work, or that was last.
+        exiting: Managers that ask for exits.
+    """
+
+    def __init__(self, managers: Sequence[RiskManager], state: RunState, outbox: Outbox) -> None:
+        self.managers, self.judge = managers, None if not managers else managers[0]
+        self.exiting = [each for each in managers if type(each).exits is not RiskManager.exits]
+        self._state, self._outbox = state, outbox
+
+    def exits(self) -> None:
+        """Put the exits that managers ask for into the outbox."""
+        for manager in self.exiting:
+            self.judge = manager
+            rows = manager.exits(self._state)
+            if rows is not None and len(rows):
+                self._outbox.append(self._complete(manager, rows))
+
+    def check(self, requests: NDArray[np.void]) -> bool:
+        """Have all managers judge one round in place; say whether any of them changed a quantity."""
+        changed = False
+        for manager in self.managers:
+            self.judge = manager
+            before, reasons = requests["quantity"].copy(), requests["reason"].copy()
+            manager.check(requests, self._state)
+            self._hold_to_it(manager, requests, before)
+            new = (requests["reason"] == 0) & (requests["quantity"] == 0.0) & (before != 0.0) & (before == before)
+            requests["reason"][new] = _REFUSED
+            refused = (requests["reason"] != 0) & (reasons == 0)
+            requests["quantity"][refused] = before[refused]
+            cut = (requests["quantity"] != before) & (before == before)  # NaN is not equal to itself
+            first = cut & np.isnan(requests["asked"])
+            requests["asked"][first] = before[first]
+            changed = changed or bool(cut.any())
+        return changed
+
+    def _hold_to_it(self, manager: RiskManager, requests: NDArray[np.void], before: NDArray[np.float64]) -> None:
+        after = requests["quantity"]
+        wrong = ~np.isfinite(after) & np.isfinite(before)
+        wrong |= after * before < 0.0
+        wrong |= (before == 0.0) & (after != 0.0)
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise RunError(
+                f"{type(manager).__name__} changed the quantity of order {requests['order_id'][row]} from "
+                f"{before[row]} to {after[row]}: a quantity keeps its side; set a reason to refuse"
+            )
+        reasons = requests["reason"]
+        if ((reasons < 0) | (reasons >= len(REASONS))).any():
+            raise RunError(f"{type(manager).__name__} set a reason that is no index into ml4t.backtest.state.REASONS")
+
+    def _complete(self, manager: RiskManager, rows: NDArray[np.void]) -> NDArray[np.void]:
+        """Return exits as requests of this run."""
+        name = type(manager).__name__
+        if rows.dtype != REQUEST:
+            raise RunError(f"{name} gave exits of {rows.dtype}: give rows of ml4t.backtest.state.REQUEST")
+        requests = blank_requests(len(rows))
+        for request, row in zip(requests, rows, strict=True):
+            request["action"], request["symbol"] = row["action"], row["symbol"]
+            if row["action"] == CANCEL:
+                request["order_id"] = row["order_id"]
+                continue
+            known = 0 <= row["symbol"] < len(self._state.symbols) and 0 <= row["kind"] < len(ORDER_KINDS)
+            if row["action"] != ORDER or not known or not np.isfinite(row["quantity"]) or row["quantity"] == 0.0:
+                raise RunError(
+                    f"{name} asked for an exit of {row['quantity']} of symbol {row['symbol']}, action {row['action']}, "
+                    f"kind {row['kind']}: give orders of known symbols with a quantity, or cancels"
+                )
+            for column in (*_FREE, *_PRICES.get(ORDER_KINDS[row["kind"]], ())):
+                request[column] = row[column]
+            request["counts"] = row["kind"] < 2 and not row["reduce_only"]
+        return requests
