@@ -51,6 +51,8 @@ class Engine:
     Attributes:
         bus: The run's event bus; subscribe before ``run``.
         result: What the last run produced, also after an error.
+        read: Read a run file without making an engine: ``read(path, overrides)``.
+        configure: Build one component's ``Config`` from settings, with all that is wrong in one error.
     """
 
     def __init__(

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -43,6 +43,14 @@ class Engine(Protocol):
 
     bus: EventBus
     run_file: RunFile
+
+    @staticmethod
+    def read(path: Path | str, overrides: Sequence[str] = ()) -> RunFile:
+        """Read a run file; ``overrides`` are ``dotted.key=value`` texts."""
+
+    @classmethod
+    def from_file(cls, path: Path | str, overrides: Sequence[str] = ()) -> Engine:
+        """Make an engine from a run file."""
 
     @property
     def result(self) -> Result | None:
