@@ -24,6 +24,7 @@ _FIRST_PARTY = {
     "gate-standard": ("gate", "standard"),
     "fill-standard": ("fill", "next-open next-close same-close"),
     "impact-standard": ("impact", "linear square-root almgren-chriss"),
+    "risk-standard": ("risk", "max-position"),
     "slippage-standard": ("slippage", "none bps fixed spread volume-share"),
 }
 _MARK = "__ml4t_run_folder__"

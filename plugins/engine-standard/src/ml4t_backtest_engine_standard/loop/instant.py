@@ -220,11 +220,11 @@ class Instants:
             if not outbox.count:
                 return
             unusual, requests = outbox.unusual, outbox.take()
-            if self.judging.managers:
+            if unusual or self.judging.managers:
+                self._fold()  # limits in money and trailing stops begin at the marks
                 delivery.doing = "risk.check"
                 unusual = self.judging.check(requests) or unusual
             if unusual:
-                self._fold()  # a trailing stop begins at the mark
                 self.journal.requests(self.state.now, self.state.orders.count, requests)
             delivery.doing = "broker.submit"
             self.broker.submit(requests)
