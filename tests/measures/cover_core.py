@@ -56,13 +56,24 @@ def report(folder: Path, files: dict[str, dict[str, Any]]) -> int:
         reached, missed = (len(lines[kind]) + len(arcs[kind]) for kind in ("executed", "missing"))
         met, total = met + reached, total + reached + missed
         print(f"{name}: {reached} of {reached + missed} lines and branches")
-        for line in lines["missing"]:
-            print(f"    {name}:{line} is not reached")
+        for first, last in stretches(lines["missing"], lines["executed"]):
+            print(f"    {name}:{first}{f'-{last}' if last > first else ''} is not reached")
         for line, end in arcs["missing"]:
             if line not in lines["missing"] and end not in lines["missing"]:
                 print(f"    {name}:{line} never goes on to {end if end > 0 else 'the end'}")
     print(f"compiled functions: {met} of {total} lines and branches, {met / max(1, total):.1%}")
     return int(met < total)
+
+
+def stretches(missing: list[int], executed: list[int]) -> list[tuple[int, int]]:
+    """Return the first and last lines of what is missing, one pair where nothing executed lies between."""
+    found: list[tuple[int, int]] = []
+    for line in sorted(missing):
+        if found and not any(found[-1][1] < each < line for each in executed):
+            found[-1] = (found[-1][0], line)
+        else:
+            found.append((line, line))
+    return found
 
 
 if __name__ == "__main__":

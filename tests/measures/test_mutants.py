@@ -4,6 +4,7 @@ import ast
 
 import pytest
 from compiled_functions import compiled_sources
+from cover_core import stretches
 from mutants import mutants_of
 
 CODE = '''
@@ -72,3 +73,8 @@ def test_each_fault_gives_a_module_that_runs_and_differs(source):
         compile(tree, str(source.path), "exec")
         assert original != ast.dump(tree)
         assert [node.lineno for node in ast.parse(CODE).body] == [node.lineno for node in tree.body]
+
+
+def test_missing_lines_are_told_as_stretches():
+    """Blank lines do not end one, lines that ran do."""
+    assert [(2, 5), (8, 8)] == stretches([8, 2, 3, 5], [1, 7, 9])
