@@ -16,8 +16,9 @@ _NAMES_OF = {
     " QuoteEvent SessionEvent SignalEvent TimerEvent TradeEvent",
     "errors": "BacktestError DataError InputError LookAheadError OrderError PluginError RunError"
     " RunFileError RunInterrupted SnapshotError UnknownComponent",
-    "interfaces": "Broker Calendar CommissionModel Context DataFeed FillModel Market MarketImpactModel Order Portfolio"
-    " PortfolioView Position Reporter Result RiskManager Session Setup SignalBatch SignalSource SlippageModel Strategy",
+    "interfaces": "Bracket Broker Calendar CommissionModel Context DataFeed FillModel Market MarketImpactModel Order"
+    " Portfolio PortfolioView Position Reporter Result RiskManager Session Setup SignalBatch SignalSource SlippageModel"
+    " Strategy",
 }
 _HOME = {name: module for module, names in _NAMES_OF.items() for name in names.split()}
 

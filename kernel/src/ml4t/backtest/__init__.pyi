@@ -25,6 +25,7 @@ from ml4t.backtest.errors import RunFileError as RunFileError
 from ml4t.backtest.errors import RunInterrupted as RunInterrupted
 from ml4t.backtest.errors import SnapshotError as SnapshotError
 from ml4t.backtest.errors import UnknownComponent as UnknownComponent
+from ml4t.backtest.interfaces import Bracket as Bracket
 from ml4t.backtest.interfaces import Broker as Broker
 from ml4t.backtest.interfaces import Calendar as Calendar
 from ml4t.backtest.interfaces import CommissionModel as CommissionModel

@@ -51,7 +51,6 @@ class Engine:
     Attributes:
         bus: The run's event bus; subscribe before ``run``.
         result: What the last run produced, also after an error.
-        read: Read a run file without making an engine: ``read(path, overrides)``.
         configure: Build one component's ``Config`` from settings, with all that is wrong in one error.
     """
 
@@ -100,8 +99,12 @@ class Engine:
         run = RunFile(None, Path.cwd(), given)
         self._begin(run, host, EventBus())
 
-    read = staticmethod(read_run_file)
     configure = staticmethod(build_config)
+
+    @staticmethod
+    def read(path: Path | str, overrides: Sequence[str] = ()) -> RunFile:
+        """Read a run file without making an engine; see ``from_file``."""
+        return read_run_file(path, overrides)
 
     @classmethod
     def from_file(

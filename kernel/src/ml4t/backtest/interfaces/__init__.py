@@ -2,16 +2,7 @@
 
 from ml4t.backtest.interfaces.broker import Broker
 from ml4t.backtest.interfaces.calendar import Calendar
-from ml4t.backtest.interfaces.context import (
-    Bracket,
-    Context,
-    Market,
-    Order,
-    PortfolioView,
-    Position,
-    Session,
-    SignalBatch,
-)
+from ml4t.backtest.interfaces.context import Context, Market, PortfolioView, Position, Session, SignalBatch
 from ml4t.backtest.interfaces.engine import Engine, RunFile
 from ml4t.backtest.interfaces.feed import Batch, DataFeed, SignalSource, Source, SourceSpec, Window
 from ml4t.backtest.interfaces.gate import (
@@ -32,6 +23,7 @@ from ml4t.backtest.interfaces.models import (
     MarketImpactModel,
     SlippageModel,
 )
+from ml4t.backtest.interfaces.orders import Bracket, Leg, Order, OrderTerms
 from ml4t.backtest.interfaces.portfolio import Portfolio
 from ml4t.backtest.interfaces.reporter import Progress, Reporter
 from ml4t.backtest.interfaces.result import Result
@@ -40,9 +32,9 @@ from ml4t.backtest.interfaces.setup import Setup
 from ml4t.backtest.interfaces.strategy import Strategy
 
 __all__ = [
-    "Arrangement", "Batch", "Bracket", "Broker", "Calendar", "CheckedSource", "CommissionModel", "Context", "DataFeed",
-    "Engine", "ExecutionModel", "ExecutionModels", "FeedConfig", "FillModel", "FillRules", "Gate", "Market",
-    "MarketImpactModel", "OpenRows", "Order", "Portfolio", "PortfolioView", "Position", "Progress", "Reporter",
-    "Result", "RiskManager", "RunFile", "Session", "Setup", "SignalBatch", "SignalConfig", "SignalSource",
-    "SlippageModel", "Source", "SourceConfig", "SourceSpec", "Strategy", "Window",
+    "Arrangement", "Batch", "Bracket", "Broker", "Calendar", "CheckedSource", "CommissionModel", "Context",
+    "DataFeed", "Engine", "ExecutionModel", "ExecutionModels", "FeedConfig", "FillModel", "FillRules", "Gate",
+    "Leg", "Market", "MarketImpactModel", "OpenRows", "Order", "OrderTerms", "Portfolio", "PortfolioView",
+    "Position", "Progress", "Reporter", "Result", "RiskManager", "RunFile", "Session", "Setup", "SignalBatch",
+    "SignalConfig", "SignalSource", "SlippageModel", "Source", "SourceConfig", "SourceSpec", "Strategy", "Window",
 ]  # fmt: skip

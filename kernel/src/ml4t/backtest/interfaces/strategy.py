@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from ml4t.backtest.core.event import Event, FillEvent
-    from ml4t.backtest.interfaces.context import Context, Market, Order, SignalBatch
+    from ml4t.backtest.interfaces.context import Context, Market, SignalBatch
+    from ml4t.backtest.interfaces.orders import Order
 
 __all__ = ["Strategy"]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ml4t.backtest.config import nearest
 from ml4t.backtest.errors import OrderError
-from ml4t.backtest.interfaces.context import Bracket, Leg
+from ml4t.backtest.interfaces.orders import Bracket, Leg
 from ml4t.backtest.state import ACCEPTED, HELD, PARTIAL, REASONS
 from ml4t_backtest_engine_standard.context.amounts import Amounts
 from ml4t_backtest_engine_standard.context.handles import Order
