@@ -124,20 +124,32 @@ class Desk:
                 self.end(other, "cancelled", "one-cancels-other")
         for child in order.children:
             if child.status == "held":
-                self.release(child, reference, phase, formed_at)
+                self.release(order, child, (reference, phase), formed_at)
             elif child.is_open and phase != OPEN:
                 child.done = True  # what the parent adds within a bar is there from the next row on
 
-    def release(self, child: Order, reference: Decimal, phase: int, formed_at: int) -> None:
+    def settle_session(self, order: Order) -> None:
+        """Fix the session of an order that is for an open or a close."""
+        sessions = self.scenario.sessions
+        if order.time_in_force == "OPG":  # "the first whose open is at or after `from`"
+            later = [place for place, (opens, _) in enumerate(sessions) if opens >= order.begins]
+            order.day = later[0] if later else len(sessions)
+            order.opening = sessions[later[0]][0] if later else None
+        elif order.time_in_force == "CLS":  # "of the first session that closes after `from`"
+            later = [place for place, (_, close) in enumerate(sessions) if close > order.begins]
+            order.day = later[0] if later else len(sessions)
+
+    def release(self, parent: Order, child: Order, event: tuple[Decimal, int], formed_at: int) -> None:
         """Let a held order work.
 
         "An order of a bracket or of `parent=` is submitted when its parent fills." (matching)
         """
         child.submitted_at = child.begins = formed_at
         child.released = True
-        child.events.append((reference, phase))
+        child.events = [*parent.events, event]  # what its own trigger has left of the bar, the child sees at most
         if child.trails and child.level is None:
-            child.level = trailed(child, reference)
+            child.level = trailed(child, event[0])
+        self.settle_session(child)
         # "A child that is a market order waits for the next bar." "With `children = "next-bar"` the children of
         # an entry see nothing of this bar." (matching)
         child.done = child.kind == "market" or self.rules.children == "next-bar"

@@ -85,7 +85,8 @@ def match_row(desk: Desk, row: Row) -> None:
 
 
 def _next(desk: Desk, order: Order, hand: RowAtHand) -> Meeting | None:
-    if order.done or desk.allowed(order) <= 0:
+    waits_for_stop = "stop" in order.kind and not order.triggered
+    if order.done or (desk.allowed(order) <= 0 and not waits_for_stop):
         return None
     return meeting_of(order, hand.row, desk.rules, hand.ends_session)
 
@@ -95,8 +96,10 @@ def _carry_out(desk: Desk, order: Order, meeting: Meeting, hand: RowAtHand) -> N
         _trigger(desk, order, meeting)
         return
     order.done = True  # whatever comes of it: "An order fills at most once per row"
+    if meeting.amended:
+        apply_amendment(order)
     quantity = desk.allowed(order)
-    if order.reduce_only:
+    if order.reduce_only and quantity > 0:
         # "a fill is cut to the position that it closes; where there is none, the order is cancelled
         # (`nothing-to-reduce`) at the moment it would fill" (orders)
         held = -order.side * desk.positions.get(order.symbol, Decimal(0))
@@ -114,8 +117,6 @@ def _carry_out(desk: Desk, order: Order, meeting: Meeting, hand: RowAtHand) -> N
             _trigger(desk, order, meeting)
             order.done = True
         return
-    if meeting.amended:
-        apply_amendment(order)
     hand.take(order.side, quantity)
     if order.kind in ("stop", "trailing-stop"):
         order.triggered = True
@@ -164,14 +165,15 @@ def _after_row(desk: Desk, order: Order, hand: RowAtHand) -> tuple[str, str] | N
         apply_amendment(order)
         if order.remaining <= 0:
             return "cancelled", "cancelled-by-strategy"
-    # "the order ends with the first row or session's close that shows that nothing came before" (orders)
-    if order.cancelled_at is not None and order.asked_to_end and row.end >= order.cancelled_at:
-        return "cancelled", "cancelled-by-strategy"
     if order.time_in_force in ("IOC", "FOK") and met:
         return "cancelled", "not-whole" if order.time_in_force == "FOK" else "remainder-of-ioc"
     # "with the first bar of their session (OPG; a bar without an open is one)"
-    if order.time_in_force == "OPG" and starts_in_its_session(order, row):
+    opened_before = order.cancelled_at is None or (isinstance(row, Bar) and row.start < order.cancelled_at)
+    if order.time_in_force == "OPG" and starts_in_its_session(order, row) and opened_before:
         return "expired", "open-missed"
+    # "the order ends with the first row or session's close that shows that nothing came before" (orders)
+    if order.cancelled_at is not None and order.asked_to_end and row.end >= order.cancelled_at:
+        return "cancelled", "cancelled-by-strategy"
     # "What has expired ... is recorded after all fills of the row, or at the first session's close or row of the
     # symbol at or after it."
     if order.expires_at is not None and row.end >= order.expires_at:

@@ -54,22 +54,22 @@ class Sessions(Calendar):
 
 
 class Scripted(Strategy):
-    """Carries out a script at its instants, whoever calls."""
+    """Carries out a script at its instants, whoever calls; ``due`` is what is still to come."""
 
     def __init__(self, script: tuple[Step, ...]) -> None:
         self._script = script
-        self._due: dict[int, list[Request]] = {}
+        self.due: dict[int, list[Request]] = {}
         self._reactions: dict[int, list[Request]] = {}
         self._handles: dict[str, Any] = {}
         self._names: dict[str, list[Request]] = {}
         for step in script:
             if isinstance(step.at, int):
-                self._due.setdefault(step.at, []).append(step.request)
+                self.due.setdefault(step.at, []).append(step.request)
             else:
                 self._names.setdefault(step.at, []).append(step.request)
 
     def on_start(self, context):
-        for at in sorted({self._clock_time(instant) for instant in self._due}):
+        for at in sorted({self._clock_time(instant) for instant in self.due}):
             context.schedule(self.act, "daily", at=at, tz="UTC")
 
     @staticmethod
@@ -78,7 +78,7 @@ class Scripted(Strategy):
         return f"{minutes // 60:02}:{minutes % 60:02}"
 
     def act(self, context):
-        for request in self._due.pop(context.now_ns // _NS - _START, ()):
+        for request in self.due.pop(context.now_ns // _NS - _START, ()):
             self._ask(context, request)
 
     def on_slice(self, market, context):
@@ -139,7 +139,7 @@ def _host() -> PluginHost:
     return PluginHost()
 
 
-def engine_of(scenario: Scenario) -> Engine:
+def engine_of(scenario: Scenario, strategy: Scripted | None = None) -> Engine:
     """Return the engine that runs a scenario."""
     rules = scenario.rules
     fill = {"use": "same-close" if rules.market == "same-close" else f"next-{rules.market}"}
@@ -165,7 +165,7 @@ def engine_of(scenario: Scenario) -> Engine:
     )
     return Engine(
         feed=[_feed(feed, place) for place, feed in enumerate(scenario.feeds)],
-        strategy=Scripted(scenario.script),
+        strategy=strategy or Scripted(scenario.script),
         broker=broker,
         instruments=[entry],
         capital=1_000_000,
@@ -206,7 +206,10 @@ class Real:
 
 def run_real(scenario: Scenario) -> Real:
     """Run a scenario through the engine."""
-    state = engine_of(scenario).run().state
+    strategy = Scripted(scenario.script)
+    state = engine_of(scenario, strategy).run().state
+    if strategy.due:
+        raise LookupError(f"nobody was called at {sorted(strategy.due)}")
 
     def seconds(instant: Any) -> int:
         return int(instant) // _NS - _START

@@ -52,6 +52,8 @@ def _view(order: Order, row: Row, span: Span, rules: FillRules, ends_session: bo
 
 def sees_a_price(order: Order, row: Row, rules: FillRules, ends_session: bool) -> bool:
     """Whether there is a price that the order could take; for a market order: the one that its rule names."""
+    if order.triggered_in_row:
+        return True
     for terms, view in views_of(order, row, rules, ends_session):
         waits_for_rule = terms.kind == "market"
         if not view.is_empty() and (not waits_for_rule or _market(terms, view, row, rules) is not None):

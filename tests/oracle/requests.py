@@ -126,19 +126,8 @@ def submit(desk: Desk, order: Order) -> None:
         # "It begins at the last price known when it was accepted, or, with `stop_price=` beside the trail, with
         # that stop."
         order.level = trailed(order, mark)
-    _settle_session(desk, order)
+    desk.settle_session(order)
     desk.note(order, "accepted")
-
-
-def _settle_session(desk: Desk, order: Order) -> None:
-    sessions = desk.scenario.sessions
-    if order.time_in_force == "OPG":  # "with the open of the next session"
-        later = [place for place, (opens, _) in enumerate(sessions) if opens >= order.begins]
-        order.day = later[0] if later else len(sessions)
-        order.opening = sessions[later[0]][0] if later else None
-    elif order.time_in_force == "CLS":  # "of the first session that closes after the submission"
-        later = [place for place, (_, close) in enumerate(sessions) if close > order.begins]
-        order.day = later[0] if later else len(sessions)
 
 
 def refusal(desk: Desk, order: Order) -> str:
@@ -203,11 +192,13 @@ def _rounded(desk: Desk, price: Decimal | None, *, down: bool) -> Decimal | None
 def _acts_at_once(desk: Desk, order: Order, effective: int) -> bool:
     """Whether no bar can be under way.
 
-    "(the newest row of the symbol ended at this instant, or the order was submitted in it) the end is immediate"
+    "(without latency: the newest row of the symbol ended at this instant; always: the order could not take a
+    price yet) the end is immediate, and so it is for a held order"
     """
     newest = desk.newest.get(order.symbol)
     ended_now = newest is not None and newest.end == desk.now and not desk.scenario.latency
-    return order.status == "held" or ended_now or order.begins >= effective
+    first = order.begins if order.opening is None else max(order.begins, order.opening)
+    return order.status == "held" or ended_now or first >= effective
 
 
 def cancel(desk: Desk, order: Order) -> None:

@@ -67,7 +67,9 @@ def _instants(scenario: Scenario) -> list[int]:
     rows = {row.end for feed in scenario.feeds for row in feed.rows}
     closes = {close for _, close in scenario.sessions}
     asked = {step.at for step in scenario.script if isinstance(step.at, int)}
-    return sorted(rows | closes | asked)
+    # a run ends with the session of its last row
+    last = min(close for close in closes if close >= max(rows))
+    return sorted(instant for instant in rows | closes | asked if instant <= last)
 
 
 def _rows_at(scenario: Scenario, now: int) -> list[Row]:
