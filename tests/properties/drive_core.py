@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -18,6 +19,7 @@ PACKAGES = [
 ]
 DAY = 86_400 * 10**9
 N_SYMBOLS, N_DAYS = 6, 60
+SPEC = SimpleNamespace(name="bars", kind="bar", fields=("open", "high", "low", "close", "volume"))
 
 
 @dataclass
@@ -28,6 +30,7 @@ class Bars:
     symbol: np.ndarray
     values: np.ndarray
     ohlcv: np.ndarray
+    spec: object
 
 
 def make_bars(random):
@@ -35,7 +38,7 @@ def make_bars(random):
     prices[random.random(prices.shape) < 0.1] = np.nan
     start = np.repeat(np.arange(N_DAYS) * DAY, N_SYMBOLS)
     symbol = np.tile(np.arange(N_SYMBOLS, dtype=np.int32), N_DAYS)
-    return Bars(start + DAY, start + DAY, start, symbol, prices, np.arange(5))
+    return Bars(start + DAY, start + DAY, start, symbol, prices, np.arange(5), SPEC)
 
 
 def make_requests(random, n_orders):
@@ -45,6 +48,9 @@ def make_requests(random, n_orders):
     for row in rows:
         row["action"] = random.choice([0, 0, 0, 0, 1, 2])
         row["kind"] = random.choice([0, 0, 0, 0, 0, 1])
+        row["group"] = row["parent"] = -1
+        row["counts"] = 1
+        row["limit_price"] = random.choice([np.nan, *random.uniform(0.5, 400.0, 3)])
         row["symbol"] = random.integers(N_SYMBOLS)
         row["is_target"] = random.integers(2)
         row["order_id"] = random.integers(-1, n_orders + 3)

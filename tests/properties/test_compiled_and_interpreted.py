@@ -44,24 +44,18 @@ ONE_FILL = """
 import sys
 from types import SimpleNamespace
 
-import numba
 import numpy as np
 
 from ml4t_backtest_engine_standard.compiled_cache import prepare_cache
 
 prepare_cache(["ml4t_backtest_broker_simulation"])
-from ml4t.backtest.interfaces import ExecutionModels, Setup
+from ml4t.backtest.interfaces import ExecutionModels, FillRules, Setup
 from ml4t.backtest.state import REQUEST, RunState
 from ml4t_backtest_broker_simulation.broker import SimulationBroker
 
 
-@numba.njit
-def price(orders, i, market, params, state):
-    return market[0]["open"]
-
-
 model = SimpleNamespace(
-    function=price, mode="next-open", params=lambda: np.zeros(0), initial_state=lambda: np.zeros(0)
+    function=None, rules=FillRules(), params=lambda: np.zeros(0), initial_state=lambda: np.zeros(0)
 )
 state = RunState()
 state.add_symbols(["A"])
@@ -69,12 +63,12 @@ broker = SimulationBroker(SimulationBroker.Config(), Setup(name="simulation"))
 portfolio = SimpleNamespace(apply_fill=lambda *arguments: 0.0)
 broker.open(state, ExecutionModels(fill=model), portfolio)
 requests = np.zeros(1, REQUEST)
-requests["quantity"] = 1.0
+requests["quantity"], requests["group"], requests["parent"] = 1.0, -1, -1
 broker.submit(requests)
 times, symbol = np.ones(1, np.int64), np.zeros(1, np.int32)
 bars = SimpleNamespace(
     known_at=times, event_time=times, bar_start=times, symbol=symbol, values=np.full((1, 1), 10.0),
-    ohlcv=np.array([0, -1, -1, -1, -1]),
+    ohlcv=np.array([0, -1, -1, -1, -1]), spec=SimpleNamespace(name="bars", kind="bar", fields=("open",)),
 )
 broker.match(bars, 0, 1)
 print(state.fills.rows()["price"][0])
@@ -92,7 +86,7 @@ def test_edited_helper_of_the_core_is_noticed(tmp_path, repository_root):
     cache = {"PYTHONPATH": str(package.parent), "ML4T_BACKTEST_CACHE": str(tmp_path / "cache")}
     assert "10.0" == run(script, **cache).strip()
 
-    helper = package / "match.py"
+    helper = package / "view.py"
     text = helper.read_text()
     helper.write_text(text.replace("value: float = values[row, r]", "value: float = values[row, r] + 1.0"))
     assert text != helper.read_text()

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pytest
 
-from ml4t.backtest.errors import PluginError
+from ml4t.backtest.errors import PluginError, RunFileError
 
 BARS = [(0, 100, 200, 10.0, 11.0), (1, 100, 200, 20.0, 21.0)]
 
@@ -151,10 +151,10 @@ def test_function_of_another_shape_is_refused_by_name(make_world, make_model):
         make_world(slippage=make_model(wrong))
 
 
-def test_unknown_mode_is_refused(make_world, make_model):
-    """The broker says which modes it knows."""
-    with pytest.raises(PluginError, match="knows next-open, next-close, same-close"):
-        make_world(fill=make_model(tenth_of_price, mode="midnight"))
+def test_unknown_rule_is_refused(make_world):
+    """The broker says which values it knows."""
+    with pytest.raises(RunFileError, match=r"market of the fill model was 'midnight'; known are open, close, vwap"):
+        make_world("midnight")
 
 
 def test_rules_are_described(make_world, make_model):

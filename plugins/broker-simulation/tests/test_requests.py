@@ -26,9 +26,10 @@ def test_accepted_order_leaves_two_transitions_and_joins_the_book(make_world):
         ({"quantity": -0.0}, "quantity-zero"),
         ({"quantity": INFINITY}, "quantity-not-finite"),
         ({"quantity": float("nan")}, "quantity-not-finite"),
-        ({"quantity": 1.0, "kind": 1}, "order-kind-not-supported"),
-        ({"quantity": 1.0, "kind": 4}, "order-kind-not-supported"),
-        ({"quantity": 1.0, "time_in_force": 1}, "time-in-force-not-supported"),
+        ({"quantity": 1.0, "kind": 6}, "order-kind-not-supported"),
+        ({"quantity": 1.0, "kind": -1}, "order-kind-not-supported"),
+        ({"quantity": 1.0, "time_in_force": 7}, "time-in-force-not-supported"),
+        ({"quantity": 1.0, "time_in_force": -1}, "time-in-force-not-supported"),
         ({"quantity": 1.0, "symbol": 2}, "unknown-symbol"),
         ({"quantity": 1.0, "symbol": -1}, "unknown-symbol"),
         ({"quantity": 1.0, "account": 1}, "unknown-account"),
@@ -86,7 +87,7 @@ def test_new_target_replaces_what_is_left_of_the_old_one(make_world):
     world.submit(100, target, (0, 1.0), {**target, "symbol": 1}, target)
     assert 6.0 == world.state.books[0]["target_quantity"]
 
-    world.submit(101, {"action": 2, "symbol": 0}, {**target, "quantity": 9.0})
+    world.submit(100, {"action": 2, "symbol": 0}, {**target, "quantity": 9.0})
     cancelled = [event for event in world.events if event[1] == "cancelled"]
     assert [(0, "cancelled", "replaced-by-target"), (3, "cancelled", "replaced-by-target")] == cancelled
     assert [[1, 4], [2]] == world.working

@@ -3,7 +3,7 @@
 import pytest
 
 from ml4t.backtest.interfaces import Setup
-from ml4t_backtest_fill_standard.models import NextClose, NextOpen, SameClose
+from ml4t_backtest_fill_standard.models import NextClose, NextOpen, NextVwap, SameClose
 from ml4t_backtest_testkit import FillModelConformance, PluginConformance
 
 
@@ -14,6 +14,6 @@ class TestPlugin(PluginConformance):
 
 
 class TestFillModels(FillModelConformance):
-    @pytest.fixture(params=[NextOpen, NextClose, SameClose])
+    @pytest.fixture(params=[NextOpen, NextClose, NextVwap, SameClose])
     def model(self, request):
         return request.param(request.param.Config(), Setup(name="fill"))

@@ -1,33 +1,50 @@
-"""The standard fill models name one price each."""
+"""The standard fill models are rules."""
 
-import numpy as np
+import dataclasses
+
 import pytest
 
-from ml4t.backtest.interfaces import FillModel, Setup
-from ml4t.backtest.state import MARKET, ORDER
-from ml4t_backtest_fill_standard.models import NextClose, NextOpen, SameClose
+from ml4t.backtest.errors import RunFileError
+from ml4t.backtest.interfaces import FillModel, FillRules, Setup
+from ml4t_backtest_fill_standard.models import NextClose, NextOpen, NextVwap, SameClose
+
+MODELS = [(NextOpen, "open"), (NextClose, "close"), (NextVwap, "vwap"), (SameClose, "same-close")]
 
 
-@pytest.mark.parametrize(
-    ("cls", "mode", "price"),
-    [(NextOpen, "next-open", 10.0), (NextClose, "next-close", 11.0), (SameClose, "same-close", 11.0)],
-)
-def test_model_takes_the_price_of_its_name(cls, mode, price):
-    """The mode says what an order waits for, the function which price it takes."""
-    model = cls(cls.Config(), Setup(name=mode))
-    market = np.zeros(1, MARKET)
-    market["open"], market["close"] = 10.0, 11.0
+@pytest.mark.parametrize(("cls", "market"), MODELS)
+def test_model_names_the_price_of_market_orders(cls, market):
+    """Without settings all other rules are the defaults, and the broker finds every price itself."""
+    model = cls(cls.Config(), Setup(name="fill"))
 
     assert isinstance(model, FillModel)
-    assert mode == model.mode
-    assert f"at the {mode.replace('-', ' ')}" == model.describe()
-    assert price == model.function(np.zeros(1, ORDER), 0, market, model.params(), model.initial_state())
+    assert FillRules(market=market) == model.rules
+    assert model.function is None
+    assert model.describe().startswith("at the ")
 
 
-def test_missing_price_is_passed_on():
-    """NaN means that nothing fills on this bar."""
-    model = NextOpen(NextOpen.Config(), Setup(name="next-open"))
-    market = np.zeros(1, MARKET)
-    market["open"] = np.nan
+@pytest.mark.parametrize(("cls", "market"), MODELS)
+def test_settings_become_rules(cls, market):
+    """Each other rule is a setting of the same name."""
+    config = cls.Config(limit="cross", children="next-bar", volume_limit=0.1, volume_basis="trailing")
+    rules = cls(config, Setup(name="fill")).rules
 
-    assert np.isnan(model.function(np.zeros(1, ORDER), 0, market, model.params(), model.initial_state()))
+    assert ("cross", "next-bar", 0.1, "trailing", market) == (
+        *(rules.limit, rules.children, rules.volume_limit, rules.volume_basis),
+        rules.market,
+    )
+
+
+def test_every_rule_but_the_price_of_market_orders_is_a_setting():
+    """A rule without a setting could not be chosen in a run file."""
+    rules = {field.name: field.default for field in dataclasses.fields(FillRules)}
+    settings = {field.name: field.default for field in dataclasses.fields(NextOpen.Config)}
+
+    assert "open" == rules.pop("market")
+    assert rules == settings
+
+
+@pytest.mark.parametrize("limit", [-0.1, float("inf"), float("nan")])
+def test_volume_limit_is_a_part(limit):
+    """A part of the volume is a finite number that is not below zero."""
+    with pytest.raises(RunFileError, match="volume_limit of fill model fill was"):
+        NextOpen(NextOpen.Config(volume_limit=limit), Setup(name="fill"))

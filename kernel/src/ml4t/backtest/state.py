@@ -116,10 +116,18 @@ ORDER: Final = _row(
 # group: one-cancels-other group, -1 for none
 # parent: id of the order whose fills release it, -1 for none
 # amended_at: from when the amended terms hold while a bar is under way, 0 for none
-# next_quantity, next_limit_price, next_stop_price: these terms
+# next_quantity, next_limit_price, next_stop_price: these terms, next_quantity 0 for none
+# active_from: prices that fill it form at or after this
+# whole: its quantity before others of its group or its parent's end took from it
+# ends_as: reason with which it ends once cancelled_at is past
+# children, spread: 1 where others wait for its fills, where they were told of its end
+# met_row, event_row: newest row that filled it, that released or triggered it (in event_phase)
+# left_open, left_high, left_low: what is left of that row
 TERMS: Final = _row(
     "order_id:i8 trail_amount:f8 trail_percent:f8 limit_offset:f8 extreme:f8 triggered_at:i8 expires_at:i8 "
-    "group:i8 parent:i8 amended_at:i8 next_quantity:f8 next_limit_price:f8 next_stop_price:f8"
+    "group:i8 parent:i8 amended_at:i8 next_quantity:f8 next_limit_price:f8 next_stop_price:f8 active_from:i8 "
+    "whole:f8 met_row:i8 event_row:i8 left_open:f8 left_high:f8 left_low:f8 ends_as:i2 event_phase:i1 children:i1 "
+    "spread:i1"
 )
 # action: an index into ACTIONS
 # reason: not 0: it was refused before the broker saw it
@@ -251,7 +259,7 @@ class RunState:
         counters: int64; the first places are row counts of ``orders, order_events, fills, ledger,
             equity`` in this order, then ``WORKING`` (orders that may still fill, held ones
             included), ``SEQUENCE`` (number of transitions so far, the run's one order of things) and the row
-            count of ``terms``.
+            count of ``terms``; the last four belong to the broker.
         instruments, books, positions: one row per released symbol, row = symbol id.
         accounts: one row per account; the default account is row 0.
         symbols: names and ids released so far.

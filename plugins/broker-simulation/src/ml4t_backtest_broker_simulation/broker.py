@@ -9,174 +9,256 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ml4t.backtest import state as tables
-from ml4t.backtest.errors import PluginError
+from ml4t.backtest.core.stamps import parse_duration
+from ml4t.backtest.errors import RunFileError
 from ml4t.backtest.interfaces import Broker
+from ml4t_backtest_broker_simulation.profiles import PROFILES
+from ml4t_backtest_broker_simulation.rules import describe_rules, lay_out_rules
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ml4t.backtest.core.clock import Rows
-    from ml4t.backtest.interfaces import ExecutionModel, ExecutionModels, Portfolio, Setup
+    from ml4t.backtest.interfaces import ExecutionModels, Portfolio, Setup
     from ml4t.backtest.state import RunState
-    from ml4t_backtest_broker_simulation.compile import Models
+    from ml4t_backtest_broker_simulation.core import Run
 
 __all__ = ["SimulationBroker"]
 
-_MODES: Final = ("next-open", "next-close", "same-close")
-_RULES: Final = {
-    "next-open": "next open that forms after submission",
-    "next-close": "next close that forms after submission",
-    "same-close": "close of the bar on which the order was decided",
+# Kind of rows -> fields as the core takes them.
+_FIELDS: Final = {
+    "bar": ("open", "high", "low", "close", "volume", "vwap"),
+    "quote": ("bid", "bid_size", "ask", "ask_size"),
+    "trade": ("price", "size"),
 }
 
 
 class SimulationBroker(Broker):
-    """Match market orders against released bars.
+    """Match orders of every kind against released bars, quotes and trades.
 
-    An order fills whole, at the first price of the fill model's mode that formed after it was submitted; a
-    bar whose price is NaN fills nothing. What it costs is the business of the models. Orders of other kinds
-    than ``market`` and other times in force than ``GTC`` are refused with the reason.
+    An order fills only at a price that formed after it was submitted. What prices orders meet is said by the
+    rules of the fill model, what they cost by the other models.
 
     Args:
-        config: No settings: what could be set belongs to the models.
+        config: Settings that no model has.
         setup: Surroundings of the component.
     """
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        """Nothing to set; ``fill``, ``slippage``, ``commission`` and ``impact`` name the models."""
+        """Settings beside the models ``fill``, ``slippage``, ``commission`` and ``impact``.
+
+        Attributes:
+            profile: Fill as another engine does: ``zipline``, ``backtrader``, ``vectorbt``, ``lean``, or
+                ``realistic``. What the run names itself takes the place of the profile's. None by default.
+            latency: From a request to the first price that it can meet, as in ``250ms``. None by default.
+            strict_ticks: Refuse prices off the instrument's tick; by default they are rounded to the side
+                that is worse for the order.
+        """
+
+        profile: str = ""
+        latency: str = "0s"
+        strict_ticks: bool = False
 
     def __init__(self, config: Config, setup: Setup) -> None:
-        self._setup = setup
-        self._mode = 0
-        self._priceless = False
+        if config.profile and config.profile not in PROFILES:
+            known = ", ".join(PROFILES)
+            raise RunFileError(f"profile of broker {setup.name} was {config.profile!r}; known are {known}")
+        self._config = config
+        self._latency = parse_duration(config.latency, f"latency of broker {setup.name}")
+        self._same_close = self._priceless = False
         self._phrases: dict[str, str] = {}
+
+    @classmethod
+    def defaults(cls, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the settings of the profile that a run's broker table names."""
+        return PROFILES.get(str(settings.get("profile", "")), {})
 
     def open(self, state: RunState, models: ExecutionModels, portfolio: Portfolio) -> None:
         """Load the core and the models' functions; see ``Broker.open``.
 
         Raises:
-            PluginError: The fill model's mode is not known, or a compiled model has another shape.
+            RunFileError: The rules of the fill model contradict each other or the latency.
+            PluginError: A compiled model has another shape.
         """
-        if models.fill.mode not in _MODES:
-            raise PluginError(
-                f"fill model {type(models.fill).__name__} has mode {models.fill.mode!r}; "
-                f"the simulation broker knows {', '.join(_MODES)}"
-            )
         from ml4t_backtest_broker_simulation import compile as compiling
 
+        rules = models.fill.rules
         self._state = state
-        self._mode = _MODES.index(models.fill.mode)
-        self._market = np.zeros(1, tables.MARKET)
+        self._market = np.zeros(2, tables.MARKET)
         self._core = compiling.load_core()
-        self._models = self._lay_out(models, portfolio)
-        self._models.setup[0] = self._mode
+        self._models = compiling.Models()
+        self._numbers = lay_out_rules(rules, self._latency, self._config.strict_ticks, self._models.setup)
+        self._phrases = describe_rules(rules, self._config.profile, self._config.latency)
+        if models.fill.function is not None:
+            self._models.setup[compiling.PLAIN] = 0
+        self._lay_out(models, portfolio)
+        self._same_close = rules.market == "same-close"
+        self._opens_only = rules.market == "open" and models.fill.function is None
+        self._limits = rules.volume_limit > 0.0
+        self.watches_rows = self._limits and rules.volume_basis == "trailing"
+        # Copies: the engine's may be read-only, which is another type to compiled code.
+        self._sessions = tuple(np.array(each, np.int64) for each in (state.session_closes, state.session_opens))
+        self._fields: dict[str, tuple[int, NDArray[np.int64]]] = {}
+        self._volumes: dict[str, NDArray[np.float64]] = {}
 
     def submit(self, requests: NDArray[np.void]) -> None:
         """Accept or refuse requests in order; see ``Broker.submit``."""
         state = self._state
         count = len(requests)
-        orders = state.orders.reserve(count)
-        events = state.order_events.reserve(3 * count + state.working)
-        arguments = (requests, state.now, state.counters, orders, events, state.books, len(state.accounts))
-        self._core.submit(*arguments)
+        state.orders.reserve(count)
+        state.order_events.reserve(3 * count + 2 * state.working)
+        state.terms.reserve(2 * count + state.working)
+        self._enter(self._core.submit, self._run(_NO_VOLUMES), requests)
 
     def match(self, rows: Rows, start: int, stop: int) -> None:
         """Let working orders meet price rows; see ``Broker.match``."""
-        self._match(rows, start, stop, False)
+        if self._state.working or self.watches_rows:
+            self._match(rows, start, stop, False)
 
     def match_now(self, rows: Rows, start: int, stop: int) -> None:
-        """Fill the orders of this very instant at its close, in the mode that does so."""
-        if self._mode == 2:
+        """Fill the orders of this very instant at its close, where the rules say so."""
+        if self._same_close and self._state.working and rows.spec.kind == "bar":
             self._match(rows, start, stop, True)
 
-    def finish(self) -> None:
-        """Cancel every working order with reason ``end-of-run``."""
+    def end_session(self) -> None:
+        """End what ends with the session that closes now; see ``Broker.end_session``."""
         state = self._state
-        events = state.order_events.reserve(state.working)
-        self._core.finish(state.now, state.counters, state.orders.data, events, state.books)
+        if state.working and state.terms.count:
+            state.order_events.reserve(4 * state.working)
+            self._enter(self._core.end_session, self._run(_NO_VOLUMES))
+
+    def finish(self) -> None:
+        """Cancel every working order with reason ``end-of-run``, and check the run; see ``Broker.finish``."""
+        self._state.order_events.reserve(self._state.working)
+        count = self._state.orders.count
+        self._enter(self._core.finish, self._run(_NO_VOLUMES), np.zeros(count), np.zeros(count))
 
     @property
     def flags(self) -> tuple[str, ...]:
         """What every result must show of this broker."""
-        same_close = ("fills at the same close",) if self._mode == 2 else ()
-        price = "close" if self._mode else "open"
-        return same_close + ((f"orders met rows without {price}, which fill nothing",) if self._priceless else ())
+        flags = ("fills at the same close",) if self._same_close else ()
+        return flags + (("orders met rows without open, which fill nothing",) if self._priceless else ())
 
     def describe(self) -> dict[str, str]:
         """Return the rules of fills and costs, and what runs as plain Python."""
         return dict(self._phrases)
 
     def get_state(self) -> dict[str, Any]:
-        """Return what a snapshot must keep beside the tables: the states of the models."""
-        return {"models": self._models.states.copy()}
+        """Return what a snapshot must keep beside the tables: the states of the models, volumes."""
+        from ml4t_backtest_broker_simulation.core import LEGS
+
+        kept = {"models": self._models.states.copy(), "legs": int(self._models.setup[LEGS])}
+        return kept | {f"volumes {name}": values.copy() for name, values in self._volumes.items()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Take back what ``get_state`` returned."""
+        from ml4t_backtest_broker_simulation.core import LEGS
+
         self._models.states[:] = state["models"]
+        self._models.setup[LEGS] = state["legs"]
+        prefix = "volumes "
+        self._volumes = {
+            key.removeprefix(prefix): np.array(values, np.float64)
+            for key, values in state.items()
+            if key.startswith(prefix)
+        }
+
+    # --- the core ---------------------------------------------------------------------------------------
+
+    def _run(self, volumes: NDArray[np.float64]) -> Run:
+        from ml4t_backtest_broker_simulation.core import NOW, Run
+
+        state, models = self._state, self._models
+        models.setup[NOW] = state.now
+        own = (models.setup, self._numbers, self._market, models.params, models.states, volumes)
+        grown = (state.orders, state.terms, state.order_events, state.fills, state.ledger)
+        fixed = (state.instruments, state.books, state.positions, state.accounts)
+        return Run(*own, state.counters, *(table.data for table in grown), *fixed, *self._sessions)
+
+    def _enter(self, entry: Callable[..., None], *arguments: Any) -> None:
+        with np.errstate(all="ignore"):
+            entry(*arguments)
+        self._models.raise_error()
 
     def _match(self, rows: Rows, start: int, stop: int, at_once: bool) -> None:
-        state = self._state
-        working = state.working
-        if not working:
-            return
-        if rows.ohlcv[3 if self._mode else 0] < 0:  # quotes and trades
-            self._priceless = True
-            return
+        from ml4t_backtest_broker_simulation.core import AT_ONCE, SOURCE
+
         models = self._models
-        columns = (rows.known_at, rows.event_time, rows.bar_start, rows.symbol, rows.values, rows.ohlcv)
-        run = (
-            state.counters,
-            state.orders.data,
-            state.order_events.reserve(working),
-            state.fills.reserve(working),
-            state.ledger.reserve(2 * working),
-            state.instruments,
-            state.books,
-            state.positions,
-            state.accounts,
-        )
-        own = (models.setup, models.params, models.states, self._market)
+        source, fields = self._fields_of(rows)
+        if source == 0 and fields[0] < 0 and self._opens_only:
+            self._priceless = True
+        models.setup[SOURCE], models.setup[AT_ONCE] = source, at_once
+        self._reserve(rows, start, stop)
+        volumes = self._volumes_of(rows, start, stop) if self._limits else _NO_VOLUMES
+        run = self._run(volumes)
+        columns = (rows.known_at, rows.event_time, rows.bar_start, rows.symbol, rows.values, fields)
         if self._core.match is not None:
-            self._core.match(*own, *run, *columns, start, stop, state.now, at_once)
+            self._core.match(run, *columns, start, stop)
             models.raise_error()
             return
         from ml4t_backtest_broker_simulation.match import match_rows
 
-        with np.errstate(all="ignore"):
-            match_rows(*own, tuple(models.functions), run, columns, start, stop, state.now, at_once)
+        self._enter(match_rows, run, tuple(models.functions), columns, start, stop)
 
-    def _lay_out(self, models: ExecutionModels, portfolio: Portfolio) -> Models:
+    def _fields_of(self, rows: Rows) -> tuple[int, NDArray[np.int64]]:
+        spec = rows.spec
+        if spec.name not in self._fields:
+            names = list(spec.fields)
+            places = [names.index(name) if name in names else -1 for name in _FIELDS[spec.kind]]
+            self._fields[spec.name] = (list(_FIELDS).index(spec.kind), np.array(places, np.int64))
+        return self._fields[spec.name]
+
+    def _reserve(self, rows: Rows, start: int, stop: int) -> None:
+        """Make room for all that these rows can lead to."""
+        state, working = self._state, self._state.working
+        meetings = working
+        if self._limits or state.terms.count:
+            from ml4t_backtest_broker_simulation.core import LEGS
+
+            meetings *= int(np.bincount(rows.symbol[start:stop]).max(initial=1))
+            state.order_events.reserve(meetings * (4 + int(self._models.setup[LEGS])))
+        state.order_events.reserve(meetings)
+        state.fills.reserve(meetings)
+        state.ledger.reserve(2 * meetings)
+
+    def _volumes_of(self, rows: Rows, start: int, stop: int) -> NDArray[np.float64]:
+        from ml4t_backtest_broker_simulation.volume import VOLUMES
+
+        kept = self._volumes.get(rows.spec.name, _NO_VOLUMES)
+        need = max(len(self._state.books), int(rows.symbol[start:stop].max(initial=-1)) + 1)
+        if kept.shape[1] < need:
+            grown = np.zeros((VOLUMES, need))
+            grown[:, : kept.shape[1]] = kept[:VOLUMES]
+            self._volumes[rows.spec.name] = kept = grown
+        return kept
+
+    def _lay_out(self, models: ExecutionModels, portfolio: Portfolio) -> None:
         from ml4t_backtest_broker_simulation import compile as compiling
-        from ml4t_backtest_broker_simulation import entry
 
-        run = compiling.Models()
-        named: tuple[tuple[str, ExecutionModel | None], ...] = (
-            ("fill", models.fill),
-            ("slippage", models.slippage),
-            ("impact", models.impact),
-            ("commission", models.commission),
-        )
-        self._phrases = {"fill": _RULES[models.fill.mode]}
-        for which, (_, model) in enumerate(named):
+        run = self._models
+        named = {
+            "fill": models.fill,
+            "slippage": models.slippage,
+            "impact": models.impact,
+            "commission": models.commission,
+        }
+        for which, model in enumerate(named.values()):
             nothing = np.zeros(0)
             params, initial = (model.params(), model.initial_state()) if model else (nothing, nothing)
             run.add_values(which, params, initial)
-        for which, (name, model) in enumerate(named):
-            if model is None:
+        for which, (name, model) in enumerate(named.items()):
+            function = model.function if model is not None else None
+            if model is None or function is None:
                 run.functions.append(_nothing)
                 continue
-            if which:
-                self._phrases[name] = model.describe()
-            function = model.function
+            self._phrases[name] = model.describe()
             call = self._caller(compiling.plain(function), *run.values(which))
-            run.add_function(which, name, function, entry.MODEL, call)
+            run.add_model(which, name, function, call)
         apply_fill = portfolio.apply_fill
-        call = self._accountant(compiling.plain(apply_fill))
-        run.add_function(len(named), "apply_fill", apply_fill, entry.APPLY_FILL, call)
+        run.add_portfolio(apply_fill, self._accountant(compiling.plain(apply_fill)))
         if run.called_back:
             self._phrases["plain Python"] = ", ".join(run.called_back)
-        return run
 
     def _caller(
         self, function: Callable[..., float], params: NDArray[np.float64], initial: NDArray[np.float64]
@@ -195,6 +277,9 @@ class SimulationBroker(Broker):
             )
 
         return apply_fill
+
+
+_NO_VOLUMES: Final = np.zeros((1, 0))
 
 
 def _nothing(*arguments: object) -> float:

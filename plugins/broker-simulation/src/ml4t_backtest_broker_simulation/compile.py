@@ -16,12 +16,25 @@ from numba.core.dispatcher import Dispatcher
 from numba.core.errors import NumbaError, NumbaExperimentalFeatureWarning
 from numpy.typing import NDArray
 
-from ml4t.backtest.errors import PluginError
+from ml4t.backtest.errors import PluginError, RunError
 from ml4t_backtest_broker_simulation.callback import Numba
-from ml4t_backtest_broker_simulation.core import ADDRESS, CALLBACK, PARAMS, PRESENT, SETUP_SIZE, STATES, STOP
-from ml4t_backtest_broker_simulation.submit import finish_orders, submit_requests
+from ml4t_backtest_broker_simulation.checks import FAULTS, finish_orders
+from ml4t_backtest_broker_simulation.core import (
+    ADDRESS,
+    CALLBACK,
+    FAULT,
+    FAULT_ORDER,
+    PARAMS,
+    PLAIN,
+    PRESENT,
+    SETUP_SIZE,
+    STATES,
+    STOP,
+)
+from ml4t_backtest_broker_simulation.expire import end_sessions
+from ml4t_backtest_broker_simulation.submit import submit_requests
 
-__all__ = ["Core", "Models", "load_core", "plain"]
+__all__ = ["PLAIN", "Core", "Models", "load_core", "plain"]
 
 _CALLBACK: Final = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int64)
 
@@ -31,6 +44,7 @@ class Core:
     """The entries of the core; see ``entry``. ``match`` is None where the source is interpreted."""
 
     submit: Callable[..., None]
+    end_session: Callable[..., None]
     finish: Callable[..., None]
     match: Callable[..., None] | None
 
@@ -51,14 +65,14 @@ def load_core() -> Core:
     from ml4t_backtest_broker_simulation import entry
 
     if interpreted():
-        return Core(submit_requests, finish_orders, None)
+        return Core(submit_requests, end_sessions, finish_orders, None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NumbaExperimentalFeatureWarning)  # functions as values
         entries = {
-            name: numba.njit(signature, error_model="numpy", cache=True)(getattr(entry, name))
+            name: numba.njit(signature, error_model="numpy", cache=True, _nrt=False)(getattr(entry, name))
             for name, signature in entry.SIGNATURES.items()
         }
-    return Core(entries["submit"], entries["finish"], entries["match"])
+    return Core(entries["submit"], entries["end_session"], entries["finish"], entries["match"])
 
 
 @dataclass(slots=True)
@@ -93,26 +107,31 @@ class Models:
         begin, end = self.setup[STATES + which : STATES + which + 2]
         return self.params[first:last], self.states[begin:end]
 
-    def add_function(
-        self,
-        which: int,
-        name: str,
-        function: Callable[..., float],
-        signature: Numba,
-        call: Callable[[int], float],
-    ) -> None:
-        """Take a function in the form in which the core can call it.
+    def add_model(self, which: int, name: str, function: Callable[..., float], call: Callable[[int], float]) -> None:
+        """Take a model's function in the form in which the core can call it.
 
         Args:
             which: Place among the models.
             name: What it is, for messages.
             function: Compiled by ``numba.njit``, or plain Python.
-            signature: What it is compiled for.
             call: Calls the plain function with the run's arrays, given the row.
         """
+        from ml4t_backtest_broker_simulation import entry
+
+        self._add(which, name, function, entry.MODEL, call)
+
+    def add_portfolio(self, function: Callable[..., float], call: Callable[[int], float]) -> None:
+        """Take the portfolio's ``apply_fill``; see ``add_model``."""
+        from ml4t_backtest_broker_simulation import entry
+
+        self._add(4, "apply_fill", function, entry.APPLY_FILL, call)
+
+    def _add(
+        self, which: int, name: str, function: Callable[..., float], signature: Numba, call: Callable[[int], float]
+    ) -> None:
         self.setup[PRESENT + which] = 1
-        self.functions.append(plain(function))
         if interpreted():
+            self.functions.append(self._guarded(plain(function)))
             return
         if isinstance(function, Dispatcher):
             at = ADDRESS + 2 * which
@@ -122,10 +141,28 @@ class Models:
         self.setup[CALLBACK + which] = self._callback(call)
 
     def raise_error(self) -> None:
-        """Raise what a callback raised, if one did."""
+        """Raise what a callback raised, if one did, or what the core found that must never happen."""
+        if not self.setup[STOP]:
+            return
+        self.setup[STOP] = 0
         if self._errors:
-            self.setup[STOP] = 0
             raise self._errors.pop()
+        what, self.setup[FAULT] = FAULTS[self.setup[FAULT]], 0
+        order = int(self.setup[FAULT_ORDER])
+        raise RunError(f"order {order} {what}; this is a fault of the broker or of its fill model: report it")
+
+    def _guarded(self, function: Callable[..., float]) -> Callable[..., float]:
+        """Let a function's exception stop the core between two orders, as it does in compiled code."""
+
+        def answer(*arguments: Any) -> float:
+            try:
+                return function(*arguments)
+            except Exception as error:
+                self._errors.append(error)
+                self.setup[STOP] = 1
+                return float("nan")
+
+        return answer
 
     def _callback(self, call: Callable[[int], float]) -> int:
         def answer(i: int) -> float:

@@ -1,4 +1,4 @@
-"""The three ways into the compiled core, each with one explicit signature.
+"""The ways into the compiled core, each with one explicit signature.
 
 Functions travel as addresses, so a model that nobody has seen before needs no compilation of the core.
 """
@@ -14,11 +14,14 @@ from numba.extending import intrinsic
 
 from ml4t.backtest import state
 from ml4t_backtest_broker_simulation.callback import Numba
-from ml4t_backtest_broker_simulation.core import ADDRESS, Floats, Integers, Table
+from ml4t_backtest_broker_simulation.checks import finish_orders
+from ml4t_backtest_broker_simulation.core import ADDRESS, Floats, Run
+from ml4t_backtest_broker_simulation.expire import end_sessions
 from ml4t_backtest_broker_simulation.match import match_rows
-from ml4t_backtest_broker_simulation.submit import finish_orders, submit_requests
+from ml4t_backtest_broker_simulation.settle import Functions
+from ml4t_backtest_broker_simulation.submit import submit_requests
 
-__all__ = ["APPLY_FILL", "MODEL", "SIGNATURES", "finish", "match", "submit"]
+__all__ = ["APPLY_FILL", "MODEL", "SIGNATURES", "end_session", "finish", "match", "submit"]
 
 
 def _table(dtype: Numba) -> Numba:
@@ -32,11 +35,9 @@ def _read_only(dtype: Numba, dimensions: int = 1) -> Numba:
 _FLOATS = types.Array(types.float64, 1, "C")
 _INTEGERS = types.Array(types.int64, 1, "C")
 _ORDERS = _table(state.ORDER)
-_EVENTS = _table(state.ORDER_EVENT)
 _FILLS = _table(state.FILL)
 _LEDGER = _table(state.LEDGER)
 _INSTRUMENTS = _table(state.INSTRUMENT)
-_BOOKS = _table(state.BOOK)
 _POSITIONS = _table(state.POSITION)
 _ACCOUNTS = _table(state.ACCOUNT)
 _MARKET = _table(state.MARKET)
@@ -44,16 +45,37 @@ _MARKET = _table(state.MARKET)
 MODEL = types.float64(_ORDERS, types.int64, _MARKET, _FLOATS, _FLOATS)
 APPLY_FILL = types.float64(_FILLS, types.int64, _INSTRUMENTS, _POSITIONS, _ACCOUNTS, _LEDGER, _INTEGERS)
 
+_TIMES = _read_only(types.int64)
+_COLUMNS = Run(
+    setup=_INTEGERS,
+    numbers=_FLOATS,
+    market=_MARKET,
+    params=_FLOATS,
+    states=_FLOATS,
+    volumes=types.Array(types.float64, 2, "C"),
+    counters=_INTEGERS,
+    orders=_ORDERS,
+    terms=_table(state.TERMS),
+    events=_table(state.ORDER_EVENT),
+    fills=_FILLS,
+    ledger=_LEDGER,
+    instruments=_INSTRUMENTS,
+    books=_table(state.BOOK),
+    positions=_POSITIONS,
+    accounts=_ACCOUNTS,
+    closes=_INTEGERS,
+    opens=_INTEGERS,
+)
+RUN = types.NamedTuple(tuple(_COLUMNS), Run)
+
 SIGNATURES = {
     "match": types.void(
-        *(_INTEGERS, _FLOATS, _FLOATS, _MARKET),
-        *(_INTEGERS, _ORDERS, _EVENTS, _FILLS, _LEDGER, _INSTRUMENTS, _BOOKS, _POSITIONS, _ACCOUNTS),
-        *(_read_only(types.int64), _read_only(types.int64), _read_only(types.int64)),
-        *(_read_only(types.int32), _read_only(types.float64, 2), _read_only(types.int64)),
-        *(types.int64, types.int64, types.int64, types.boolean),
+        *(RUN, _TIMES, _TIMES, _TIMES, _read_only(types.int32), _read_only(types.float64, 2), _TIMES),
+        *(types.int64, types.int64),
     ),
-    "submit": types.void(*(_table(state.REQUEST), types.int64, _INTEGERS, _ORDERS, _EVENTS, _BOOKS, types.int64)),
-    "finish": types.void(types.int64, _INTEGERS, _ORDERS, _EVENTS, _BOOKS),
+    "submit": types.void(RUN, _table(state.REQUEST)),
+    "end_session": types.void(RUN),
+    "finish": types.void(RUN, _FLOATS, _FLOATS),
 }
 
 
@@ -79,87 +101,44 @@ def _function_at(signature: Numba) -> Callable[[int, int], Callable[..., float]]
     return cast("Callable[[int, int], Callable[..., float]]", at)
 
 
-@intrinsic
-def _borrowed(typing_context: Numba, array: Numba) -> Numba:
-    """Return an array without its reference count: the caller holds it, and counting is half of a fill."""
-
-    def generate(context: Numba, builder: Numba, signature: Numba, arguments: Numba) -> Numba:
-        borrowed = context.make_array(signature.args[0])(context, builder, arguments[0])
-        borrowed.meminfo = borrowed.meminfo.type(None)
-        borrowed.parent = borrowed.parent.type(None)
-        return borrowed._getvalue()
-
-    return array(array), generate
-
-
-_borrow = cast("Callable[[Numba], Numba]", _borrowed)
 _model_at = _function_at(MODEL)
 _apply_fill_at = _function_at(APPLY_FILL)
 
 
 def match(
-    setup: Integers,
-    params: Floats,
-    states: Floats,
-    market: Table,
-    counters: Integers,
-    orders: Table,
-    events: Table,
-    fills: Table,
-    ledger: Table,
-    instruments: Table,
-    books: Table,
-    positions: Table,
-    accounts: Table,
-    known_at: Integers,
-    event_time: Integers,
-    bar_start: Integers,
-    symbols: Integers,
-    values: Floats,
-    ohlcv: Integers,
+    run: Run,
+    known_at: Numba,
+    event_time: Numba,
+    bar_start: Numba,
+    symbols: Numba,
+    values: Numba,
+    fields: Numba,
     start: int,
     stop: int,
-    now: int,
-    at_once: bool,
 ) -> None:
     """Let working orders meet rows; see ``match.match_rows``."""
-    models = (
+    setup = run.setup
+    models: Functions = (
         _model_at(setup[ADDRESS], setup[ADDRESS + 1]),
         _model_at(setup[ADDRESS + 2], setup[ADDRESS + 3]),
         _model_at(setup[ADDRESS + 4], setup[ADDRESS + 5]),
         _model_at(setup[ADDRESS + 6], setup[ADDRESS + 7]),
         _apply_fill_at(setup[ADDRESS + 8], setup[ADDRESS + 9]),
     )
-    tables = (
-        _borrow(counters),
-        _borrow(orders),
-        _borrow(events),
-        _borrow(fills),
-        _borrow(ledger),
-        _borrow(instruments),
-        _borrow(books),
-        _borrow(positions),
-        _borrow(accounts),
-    )
-    rows = (
-        _borrow(known_at),
-        _borrow(event_time),
-        _borrow(bar_start),
-        _borrow(symbols),
-        _borrow(values),
-        _borrow(ohlcv),
-    )
-    own = (_borrow(setup), _borrow(params), _borrow(states), _borrow(market))
-    match_rows(own[0], own[1], own[2], own[3], models, tables, rows, start, stop, now, at_once)
+    rows = (known_at, event_time, bar_start, symbols, values, fields)
+    match_rows(run, models, rows, start, stop)
 
 
-def submit(
-    requests: Table, now: int, counters: Integers, orders: Table, events: Table, books: Table, accounts: int
-) -> None:
+def submit(run: Run, requests: Numba) -> None:
     """Carry out requests; see ``submit.submit_requests``."""
-    submit_requests(requests, now, counters, orders, events, books, accounts)
+    submit_requests(run, requests)
 
 
-def finish(now: int, counters: Integers, orders: Table, events: Table, books: Table) -> None:
-    """Cancel what still works; see ``submit.finish_orders``."""
-    finish_orders(now, counters, orders, events, books)
+def end_session(run: Run) -> None:
+    """Give effect to what a session's close ends; see ``expire.end_sessions``."""
+    end_sessions(run)
+
+
+def finish(run: Run, sums: Floats, dust: Floats) -> None:
+    """Cancel what still works and check all; see ``checks.finish_orders``."""
+    finish_orders(run, sums, dust)

@@ -2,231 +2,299 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from ml4t.backtest.state import FILLED, REASONS
-from ml4t_backtest_broker_simulation.callback import call_back
+from ml4t_backtest_broker_simulation.amend import adopt
 from ml4t_backtest_broker_simulation.core import (
-    CALLBACK,
-    FILLS,
-    MODE,
-    NEXT_OPEN,
-    PARAMS,
-    PRESENT,
-    STATES,
+    AT_ONCE,
+    BARS,
+    CANCELLED,
+    FAULT_EARLY,
+    FAULT_STATE,
+    FILLED,
+    LATENCY,
+    MARKET_RULE,
+    NO_PHASE,
+    NOW,
+    OPEN,
+    PLAIN,
+    ROWS,
+    SOURCE,
     STOP,
-    Floats,
-    Integers,
-    Record,
-    Table,
+    TRAILING_STOP,
+    TRAILING_STOP_LIMIT,
+    VOLUME_RULE,
+    WORKING,
+    Run,
+    change,
     compiled,
-    end_order,
-    reduce_book,
+    end,
+    fault,
+    inlined,
+    is_open,
+    reason_of,
+    sweep,
     unlink,
+    whole,
     write_event,
 )
+from ml4t_backtest_broker_simulation.expire import close_row
+from ml4t_backtest_broker_simulation.family import leave, settle_ends
+from ml4t_backtest_broker_simulation.price import (
+    R_LIMIT,
+    R_NEXT_CLOSE,
+    R_NEXT_OPEN,
+    R_SAME_CLOSE,
+    R_STOP,
+    candidate,
+    is_limit,
+    is_stop,
+)
+from ml4t_backtest_broker_simulation.settle import (
+    COMMISSION,
+    IMPACT,
+    R_PRICE,
+    SLIPPAGE,
+    WAITS,
+    Functions,
+    ask,
+    fill_order,
+    pay,
+    write_fill,
+)
+from ml4t_backtest_broker_simulation.view import load_row
+from ml4t_backtest_broker_simulation.volume import note_volume
 
 __all__ = ["match_rows"]
 
-FILL: Final = 0
-SLIPPAGE: Final = 1
-IMPACT: Final = 2
-COMMISSION: Final = 3
-APPLY_FILL: Final = 4
+R_TRIGGERED: Final = reason_of("triggered")
 
-Function: TypeAlias = Callable[..., float]
+FIRST_PHASE: Final = whole(0)
+
 Columns: TypeAlias = tuple[Any, ...]
 
-R_PRICE: Final = REASONS.index("fill-price-not-finite")
-R_FIRST_MODE: Final = REASONS.index("next-open")  # next-close and same-close follow it
 
-WAITS: Final = 0
-ENDED: Final = 1
+@compiled
+def trigger(run: Run, i: int, phase: int, price: float, reason: int) -> None:
+    """Note that a stop was reached; a limit order goes on in what is left of the bar."""
+    order = run.orders[i]
+    terms = run.terms[order["terms"]]
+    raw = run.market[1]
+    terms["triggered_at"] = raw["bar_start"] if phase == 0 else raw["event_time"]
+    kind = order["kind"]
+    if (kind in (TRAILING_STOP, TRAILING_STOP_LIMIT)) and (reason == R_STOP or np.isnan(order["stop_price"])):
+        order["stop_price"] = price
+    if not is_limit(kind):
+        return
+    if kind == TRAILING_STOP_LIMIT:
+        order["limit_price"] = order["stop_price"] + terms["limit_offset"]
+    change(run, i, np.int64(order["status"]), R_TRIGGERED)
+    if phase > 3:
+        terms["met_row"] = run.counters[ROWS]
+    else:
+        leave(run, i, i, phase, price)
 
 
 @compiled
-def value_at(values: Floats, row: int, r: int) -> float:
-    """Return a field of a row, NaN where the source has no such field."""
-    if row < 0:
-        return np.nan
-    value: float = values[row, r]
-    return value
+def meet(run: Run, models: Functions, i: int, phase: int) -> int:
+    """Let an order do what it can in a phase of the row; return the later phase in which it can do more."""
+    order = run.orders[i]
+    row = order["terms"]
+    at, price, reason = candidate(run, i)
+    if at == NO_PHASE and row >= 0 and run.setup[AT_ONCE] == 0:
+        terms = run.terms[row]
+        if terms["next_quantity"] != 0.0 and run.market[1]["event_time"] >= terms["amended_at"]:
+            adopt(run, i)
+            if not is_open(order["status"]):
+                return NO_PHASE
+            at, price, reason = candidate(run, i)
+    if at != phase:
+        return at if at > phase else NO_PHASE
+    kind = order["kind"]
+    stops = row >= 0 and is_stop(kind, run.terms[row]["triggered_at"] != 0)
+    rested = True
+    if stops:
+        trigger(run, i, phase, price, reason)
+        if is_limit(kind):
+            rested = False
+            at, price, reason = candidate(run, i)
+            if at != phase:
+                return at if at > phase else NO_PHASE
+    if row >= 0 and run.terms[row]["event_row"] == run.counters[ROWS] and is_limit(kind):
+        rested = rested and run.terms[row]["triggered_at"] == 0
+    maker = rested and reason == R_LIMIT and phase > 0 and phase < 4
+    outcome = fill_order(run, models, i, phase, price, reason, maker)
+    if outcome == WAITS and run.setup[STOP] == 0 and row >= 0:
+        run.terms[row]["met_row"] = run.counters[ROWS]
+        if stops and not is_limit(kind):
+            change(run, i, np.int64(order["status"]), R_TRIGGERED)
+    return NO_PHASE
 
 
 @compiled
-def may_fill(mode: int, submitted_at: int, bar_start: int, event_time: int, now: int, at_once: bool) -> bool:
-    """Say whether the price of this bar formed late enough for an order (or, at once, is this instant's)."""
-    if at_once:
-        return submitted_at == now and event_time <= now
-    if mode == NEXT_OPEN:
-        return bar_start >= submitted_at
-    return event_time > submitted_at
+def meet_row(run: Run, models: Functions, symbol: int) -> None:
+    """Let all working orders of a symbol meet a row: by phase, then id; then end what ends with it."""
+    orders = run.orders
+    run.counters[ROWS] += 1
+    first = run.books[symbol]["first"]
+    phase = FIRST_PHASE
+    while phase < NO_PHASE:
+        lowest = NO_PHASE
+        i = first
+        while i >= 0:
+            if is_open(orders[i]["status"]):
+                working = run.counters[WORKING]
+                lowest = min(lowest, meet(run, models, i, phase))
+                if working != run.counters[WORKING]:
+                    settle_ends(run, symbol)
+                if run.setup[STOP] != 0:
+                    sweep(run, symbol)
+                    return
+            i = orders[i]["next"]
+        phase = lowest
+    i = first
+    while i >= 0:
+        if is_open(orders[i]["status"]) and orders[i]["terms"] >= 0:
+            close_row(run, i)
+        i = orders[i]["next"]
+    settle_ends(run, symbol)
+    sweep(run, symbol)
 
 
 @compiled
-def ask(
-    which: int,
-    function: Function,
-    setup: Integers,
-    params: Floats,
-    states: Floats,
-    market: Table,
-    orders: Table,
-    i: int,
-) -> float:
-    """Call a model, compiled by its address or back in Python; a model that is not there costs nothing."""
-    if setup[PRESENT + which] == 0:
-        return 0.0
-    if setup[CALLBACK + which] != 0:
-        return call_back(setup[CALLBACK + which], i)
-    own_params = params[setup[PARAMS + which] : setup[PARAMS + which + 1]]
-    own_state = states[setup[STATES + which] : setup[STATES + which + 1]]
-    return function(orders, i, market, own_params, own_state)
+def are_plain(run: Run, symbol: int) -> bool:
+    """Say whether all working orders of a symbol are plain market orders."""
+    i = run.books[symbol]["first"]
+    while i >= 0:
+        if run.orders[i]["terms"] >= 0:
+            return False
+        i = run.orders[i]["next"]
+    return True
 
 
-@compiled
-def write_fill(
-    order: Record,
-    market: Table,
-    reference: float,
-    commission: float,
-    mode: int,
-    fills: Table,
-    counters: Integers,
-) -> int:
-    """Append the FILL row of the order's whole remainder and return its row number."""
-    bar = market[0]
-    row = int(counters[FILLS])
-    fill = fills[row]
-    fill["order_id"] = order["id"]
-    fill["symbol"] = order["symbol"]
-    fill["account"] = order["account"]
-    fill["reason"] = R_FIRST_MODE + mode
-    fill["quantity"] = bar["quantity"]
-    fill["price"] = bar["price"]
-    fill["reference_price"] = reference
-    fill["commission"] = commission
-    fill["slippage"] = (bar["price"] - reference) * bar["quantity"] * bar["multiplier"]
-    fill["formed_at"] = bar["bar_start"] if mode == NEXT_OPEN else bar["event_time"]
-    fill["known_at"] = bar["known_at"]
-    fill["submitted_at"] = order["submitted_at"]
-    counters[FILLS] = row + 1
-    return row
-
-
-@compiled
-def fill_order(
-    i: int,
-    previous: int,
-    now: int,
-    setup: Integers,
-    params: Floats,
-    states: Floats,
-    market: Table,
-    models: tuple[Function, ...],
-    tables: Columns,
-) -> int:
-    """Try to fill a working order on the bar in ``market``; return WAITS or ENDED."""
-    counters, orders, events, fills, ledger, instruments, books, positions, accounts = tables
-    order = orders[i]
-    bar = market[0]
+@inlined
+def fill_plain(
+    run: Run, models: Functions, i: int, previous: int, reference: float, reason: int, formed_at: int
+) -> None:
+    """Fill a plain market order whole: what ``settle.fill_order`` comes to for it, without a function call."""
+    setup, counters, order, bar = run.setup, run.counters, run.orders[i], run.market[0]
     quantity = order["quantity"] - order["filled"]
-    bar["price"] = np.nan
-    bar["quantity"] = quantity
-    reference = ask(FILL, models[0], setup, params, states, market, orders, i)
-    if setup[STOP] != 0 or not np.isfinite(reference):
-        return WAITS
     bar["price"] = reference
-    shift = ask(SLIPPAGE, models[1], setup, params, states, market, orders, i)
+    bar["quantity"] = quantity
+    shift = ask(SLIPPAGE, models[1], run, i)
     if setup[STOP] != 0:
-        return WAITS
-    shift += ask(IMPACT, models[2], setup, params, states, market, orders, i)
+        return
+    shift += ask(IMPACT, models[2], run, i)
     if setup[STOP] != 0:
-        return WAITS
+        return
     price = reference + shift
     bar["price"] = price
-    commission = ask(COMMISSION, models[3], setup, params, states, market, orders, i)
+    commission = ask(COMMISSION, models[3], run, i)
     if setup[STOP] != 0:
-        return WAITS
-    book = books[order["symbol"]]
+        return
     if not np.isfinite(price) or not np.isfinite(commission):
-        end_order(book, orders, previous, i, R_PRICE, now, counters, events)
-        return ENDED
-    row = write_fill(order, market, reference, commission, setup[MODE], fills, counters)
+        end(run, i, CANCELLED, R_PRICE)
+        unlink(run, i, previous)
+        return
+    if not is_open(order["status"]):
+        fault(setup, FAULT_STATE, i)
+    if setup[AT_ONCE] == 0 and formed_at < order["submitted_at"] + setup[LATENCY]:
+        fault(setup, FAULT_EARLY, i)
+    row = write_fill(run, order, reference, commission, reason, formed_at)
     order["filled"] = order["quantity"]
+    order["commission"] += commission
     order["status"] = FILLED
-    order["reason"] = fills[row]["reason"]
-    unlink(book, orders, previous, i, counters)
-    reduce_book(book, order, quantity)
-    fills[row]["sequence"] = write_event(events, counters, now, order, FILLED, order["reason"])
-    if setup[CALLBACK + APPLY_FILL] != 0:
-        call_back(setup[CALLBACK + APPLY_FILL], row)
-    else:
-        models[4](fills, row, instruments, positions, accounts, ledger, counters)
-    return ENDED
+    order["reason"] = reason
+    counters[WORKING] -= 1
+    if order["counts"] != 0:
+        book = run.books[order["symbol"]]
+        book["open_quantity"] -= quantity
+        if order["is_target"] != 0:
+            book["target_quantity"] -= quantity
+    unlink(run, i, previous)
+    run.fills[row]["sequence"] = write_event(run.events, counters, setup[NOW], order, FILLED, reason)
+    pay(run, models, row)
+
+
+@inlined
+def meet_plain(run: Run, models: Functions, symbol: int) -> None:
+    """Let plain market orders meet a bar, oldest first."""
+    setup, orders, bar, raw = run.setup, run.orders, run.market[0], run.market[1]
+    opens = setup[MARKET_RULE] == OPEN
+    at_once = setup[AT_ONCE] != 0
+    reference = raw["open"] if opens else raw["close"]
+    formed_at = raw["bar_start"] if opens else raw["event_time"]
+    reason = R_NEXT_OPEN if opens else R_SAME_CLOSE if at_once else R_NEXT_CLOSE
+    if np.isnan(reference):
+        return
+    bar["open"], bar["high"], bar["low"], bar["close"] = raw["open"], raw["high"], raw["low"], raw["close"]
+    bar["volume"], bar["vwap"] = raw["volume"], raw["vwap"]
+    bar["maker"] = 0
+    previous = -1
+    i = run.books[symbol]["first"]
+    while i >= 0:
+        following = orders[i]["next"]
+        submitted_at = orders[i]["submitted_at"]
+        first = submitted_at + setup[LATENCY]
+        allowed = formed_at >= first if opens else formed_at > first
+        if at_once:
+            allowed = submitted_at == setup[NOW]
+        if allowed:
+            if not opens:
+                sees_range = raw["bar_start"] >= first and not at_once
+                bar["open"] = raw["open"] if sees_range else np.nan
+                bar["high"] = raw["high"] if sees_range else np.nan
+                bar["low"] = raw["low"] if sees_range else np.nan
+            fill_plain(run, models, i, previous, reference, reason, formed_at)
+            if setup[STOP] != 0:
+                return
+        if is_open(orders[i]["status"]):
+            previous = i
+        i = following
 
 
 @compiled
-def match_rows(
-    setup: Integers,
-    params: Floats,
-    states: Floats,
-    market: Table,
-    models: tuple[Function, ...],
-    tables: Columns,
-    rows: Columns,
-    start: int,
-    stop: int,
-    now: int,
-    at_once: bool,
-) -> None:
-    """Let working orders meet the rows ``start:stop``: rows in their order, a symbol's orders oldest first.
+def match_rows(run: Run, models: Functions, rows: Columns, start: int, stop: int) -> None:
+    """Let working orders meet the rows ``start:stop``, rows in their order.
 
     Args:
-        setup: int64, which models there are and how they are called, see ``core``.
-        params: float64, the params of all models end to end.
-        states: float64, their states.
-        market: One MARKET row to work in.
+        run: The run's columns.
         models: fill, slippage, impact, commission and apply_fill, callable.
-        tables: counters, orders, events, fills, ledger, instruments, books, positions, accounts.
-        rows: known_at, event_time, bar_start, symbol, values, ohlcv of the source.
+        rows: known_at, event_time, bar_start, symbol, values of the source, and where in ``values`` its fields
+            stand: of bars open, high, low, close, volume, vwap; of quotes bid, its size, ask, its size; of
+            trades price and size.
         start: First row.
         stop: Row after the last.
-        now: The instant at which they become known.
-        at_once: Whether only orders submitted at ``now`` fill, on the bar that is already there.
     """
-    orders, instruments, books = tables[1], tables[5], tables[6]
-    known_at, event_time, bar_start, symbols, values, ohlcv = rows
-    bar = market[0]
-    mode = setup[MODE]
+    known_at, event_time, bar_start, symbols, values, fields = rows
+    setup, books = run.setup, run.books
+    bar, raw = run.market[0], run.market[1]
+    limits = setup[VOLUME_RULE] != 0
     for r in range(start, stop):
-        symbol = symbols[r]
-        if symbol >= len(books):  # first named by this very instant, so nobody can have ordered it
+        symbol = np.int64(symbols[r])
+        known = symbol < len(books)  # one that is named by this very instant nobody can have ordered
+        if not limits and (not known or books[symbol]["first"] < 0):
             continue
-        i = books[symbol]["first"]
-        if i < 0:
+        raw["bar_start"] = bar_start[r]
+        raw["event_time"] = event_time[r]
+        load_row(run, values, fields, r)
+        if limits:
+            note_volume(run, symbol)
+            if not known:
+                continue
+        books[symbol]["seen_at"] = event_time[r]
+        if books[symbol]["first"] < 0:
             continue
         bar["symbol"] = symbol
         bar["bar_start"] = bar_start[r]
         bar["event_time"] = event_time[r]
         bar["known_at"] = known_at[r]
-        bar["open"] = value_at(values, ohlcv[0], r)
-        bar["high"] = value_at(values, ohlcv[1], r)
-        bar["low"] = value_at(values, ohlcv[2], r)
-        bar["close"] = value_at(values, ohlcv[3], r)
-        bar["volume"] = value_at(values, ohlcv[4], r)
-        bar["multiplier"] = instruments[symbol]["multiplier"]
-        previous = -1
-        while i >= 0:
-            following = orders[i]["next"]
-            outcome = WAITS
-            if may_fill(mode, orders[i]["submitted_at"], bar_start[r], event_time[r], now, at_once):
-                outcome = fill_order(i, previous, now, setup, params, states, market, models, tables)
-                if setup[STOP] != 0:
-                    return
-            if outcome == WAITS:
-                previous = i
-            i = following
+        bar["multiplier"] = run.instruments[symbol]["multiplier"]
+        if setup[PLAIN] != 0 and setup[SOURCE] == BARS and are_plain(run, symbol):
+            meet_plain(run, models, symbol)
+        else:
+            meet_row(run, models, symbol)
+        if setup[STOP] != 0:
+            return

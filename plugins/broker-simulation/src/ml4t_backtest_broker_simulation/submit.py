@@ -6,74 +6,65 @@ from typing import Final
 
 import numpy as np
 
-from ml4t.backtest.state import ACCEPTED, PARTIAL, REASONS, REFUSED, SUBMITTED
+from ml4t_backtest_broker_simulation.accept import refusal, set_term, worse_tick
+from ml4t_backtest_broker_simulation.amend import amend_order
+from ml4t_backtest_broker_simulation.cancel import cancel_order, cancel_targets
 from ml4t_backtest_broker_simulation.core import (
+    ACCEPTED,
+    CANCELLED,
+    EXPIRED,
+    FILLED,
+    GTC,
+    HELD,
+    LEGS,
+    MARKET_ORDER,
+    NOW,
     ORDER_EVENTS,
     ORDERS,
+    PARTIAL,
+    PENDING,
+    R_CHANGED_BY_RISK,
+    R_ONE_CANCELS,
+    R_PARENT_ENDED,
+    REFUSED,
     SEQUENCE,
+    SUBMITTED,
+    TRAILING_STOP,
+    TRAILING_STOP_LIMIT,
     WORKING,
-    Integers,
     Record,
-    Table,
+    Run,
+    change,
     compiled,
-    end_order,
-    write_event,
+    reason_of,
+    sweep,
+    terms_of,
+    whole,
 )
+from ml4t_backtest_broker_simulation.family import end_group, settle_ends
+from ml4t_backtest_broker_simulation.trail import begin_trail
 
-__all__ = ["finish_orders", "submit_requests"]
+__all__ = ["submit_requests"]
 
 ORDER: Final = 0
 CANCEL: Final = 1
 CANCEL_TARGETS: Final = 2
-MARKET_ORDER: Final = 0
-GOOD_TILL_CANCELLED: Final = 0
+AMEND: Final = 3
 
-R_REPLACED: Final = REASONS.index("replaced-by-target")
-R_CANCELLED: Final = REASONS.index("cancelled-by-strategy")
-R_END: Final = REASONS.index("end-of-run")
-R_NOT_FINITE: Final = REASONS.index("quantity-not-finite")
-R_ZERO: Final = REASONS.index("quantity-zero")
-R_KIND: Final = REASONS.index("order-kind-not-supported")
-R_TIME_IN_FORCE: Final = REASONS.index("time-in-force-not-supported")
-R_UNKNOWN_ORDER: Final = REASONS.index("unknown-order")
-R_DONE: Final = REASONS.index("already-done")
-R_SYMBOL: Final = REASONS.index("unknown-symbol")
-R_ACCOUNT: Final = REASONS.index("unknown-account")
+NO_REASON: Final = whole(0)
+R_WAITS: Final = reason_of("waits-for-parent")
 
 
 @compiled
-def refusal(request: Record, symbols: int, accounts: int) -> int:
-    """Return why an order is refused, 0 when it is not."""
-    if request["reason"] != 0:
-        return int(request["reason"])
-    if request["symbol"] < 0 or request["symbol"] >= symbols:
-        return R_SYMBOL
-    if request["account"] < 0 or request["account"] >= accounts:
-        return R_ACCOUNT
-    if not np.isfinite(request["quantity"]):
-        return R_NOT_FINITE
-    if request["quantity"] == 0.0:
-        return R_ZERO
-    if request["kind"] != MARKET_ORDER:
-        return R_KIND
-    if request["time_in_force"] != GOOD_TILL_CANCELLED:
-        return R_TIME_IN_FORCE
-    return 0
-
-
-@compiled
-def submit_order(
-    request: Record, now: int, counters: Integers, orders: Table, events: Table, books: Table, accounts: int
-) -> None:
-    """Write an ORDER row and its first two transitions; an accepted order joins its symbol's list."""
-    i = counters[ORDERS]
-    counters[ORDERS] = i + 1
-    order = orders[i]
+def write_order(run: Run, request: Record, i: int) -> None:
+    """Write an ORDER row."""
+    order = run.orders[i]
     order["id"] = i
     order["symbol"] = request["symbol"]
     order["account"] = request["account"]
     order["kind"] = request["kind"]
     order["time_in_force"] = request["time_in_force"]
+    order["status"] = PENDING
     order["is_target"] = request["is_target"]
     order["tag"] = request["tag"]
     order["basket"] = request["basket"]
@@ -81,35 +72,111 @@ def submit_order(
     order["filled"] = 0.0
     order["limit_price"] = request["limit_price"]
     order["stop_price"] = request["stop_price"]
-    order["submitted_at"] = now
+    order["submitted_at"] = run.setup[NOW]
     order["known_at"] = request["known_at"]
     order["next"] = -1
-    write_event(events, counters, now, order, SUBMITTED, 0)
-    reason = refusal(request, len(books), accounts)
-    order["reason"] = reason
-    if reason != 0:
-        order["status"] = REFUSED
-        order["sequence"] = write_event(events, counters, now, order, REFUSED, reason)
-        return
-    order["status"] = ACCEPTED
-    order["sequence"] = write_event(events, counters, now, order, ACCEPTED, 0)
-    book = books[order["symbol"]]
-    if book["first"] < 0:
-        book["first"] = i
-    else:
-        orders[book["last"]]["next"] = i
-    book["last"] = i
-    book["open_quantity"] += order["quantity"]
-    if order["is_target"] != 0:
-        book["target_quantity"] += order["quantity"]
-    counters[WORKING] += 1
+    order["cancelled_at"] = 0
+    order["commission"] = 0.0
+    order["terms"] = -1
+    order["client_id"] = request["client_id"]
+    order["reduce_only"] = request["reduce_only"]
+    order["counts"] = request["counts"]
 
 
 @compiled
-def refuse_cancel(request: Record, reason: int, now: int, counters: Integers, events: Table) -> None:
-    """Record a cancel request that changes nothing."""
-    event = events[counters[ORDER_EVENTS]]
-    event["timestamp"] = now
+def write_terms(run: Run, request: Record, i: int) -> int:
+    """Write what an order has beyond a plain market order; return why it ends at once, 0 where it does not."""
+    orders = run.orders
+    order = orders[i]
+    instrument = run.instruments[order["symbol"]]
+    terms = run.terms[terms_of(run, i)]
+    buys = order["quantity"] > 0.0
+    order["limit_price"] = worse_tick(order["limit_price"], instrument["tick"], buys)
+    order["stop_price"] = worse_tick(order["stop_price"], instrument["tick"], not buys)
+    terms["trail_amount"] = request["trail_amount"]
+    terms["trail_percent"] = request["trail_percent"]
+    terms["limit_offset"] = request["limit_offset"]
+    terms["parent"] = request["parent"]
+    terms["group"] = request["group"]
+    if request["group"] >= 0:
+        run.setup[LEGS] = max(run.setup[LEGS], i - request["group"] + 1)
+    set_term(run, i, request["expires_at"])
+    parent, first = request["parent"], request["group"]
+    if parent >= 0:
+        run.terms[terms_of(run, parent)]["children"] = 1
+        status = orders[parent]["status"]
+        if status in (CANCELLED, EXPIRED, REFUSED):
+            return R_PARENT_ENDED
+    if first >= 0 and first != i:
+        status = orders[first]["status"]
+        if status in (CANCELLED, EXPIRED, REFUSED, FILLED):
+            return R_ONE_CANCELS
+    return 0
+
+
+@compiled
+def submit_order(run: Run, request: Record) -> None:
+    """Write an order and its first transitions; what was not refused joins its symbol's list."""
+    orders = run.orders
+    i = run.counters[ORDERS]
+    run.counters[ORDERS] = i + 1
+    write_order(run, request, i)
+    order = orders[i]
+    asked = request["asked"]
+    changed = np.isfinite(asked) and asked != 0.0 and asked != request["quantity"]
+    change(run, i, SUBMITTED, R_CHANGED_BY_RISK if changed else NO_REASON)
+    reason = refusal(run, request, i)
+    if reason != 0:
+        order["sequence"] = change(run, i, REFUSED, reason)
+        if request["group"] >= 0 and request["group"] < i:
+            end_group(run, np.int64(orders[request["group"]]["symbol"]), request["group"], i)
+        return
+    symbol = np.int64(order["symbol"])
+    kind = order["kind"]
+    status = ACCEPTED
+    if (
+        kind != MARKET_ORDER
+        or order["time_in_force"] != GTC
+        or order["reduce_only"] != 0
+        or request["parent"] >= 0
+        or request["group"] >= 0
+    ):
+        reason = write_terms(run, request, i)
+        if reason != 0:
+            order["sequence"] = change(run, i, CANCELLED, reason)
+            return
+        parent = request["parent"]
+        if parent >= 0 and orders[parent]["status"] != PARTIAL and orders[parent]["status"] != FILLED:
+            status = HELD
+        elif kind in (TRAILING_STOP, TRAILING_STOP_LIMIT):
+            begin_trail(run, i, run.instruments[symbol]["mark"])
+    order["sequence"] = change(run, i, status, R_WAITS if status == HELD else NO_REASON)
+    join_book(run, i)
+
+
+@compiled
+def join_book(run: Run, i: int) -> None:
+    """Put an order at the end of its symbol's list."""
+    order = run.orders[i]
+    book = run.books[order["symbol"]]
+    if book["first"] < 0:
+        book["first"] = i
+    else:
+        run.orders[book["last"]]["next"] = i
+    book["last"] = i
+    if order["counts"] != 0:
+        book["open_quantity"] += order["quantity"]
+        if order["is_target"] != 0:
+            book["target_quantity"] += order["quantity"]
+    run.counters[WORKING] += 1
+
+
+@compiled
+def refuse(run: Run, request: Record, reason: int) -> None:
+    """Record a cancel or amendment that changes nothing."""
+    counters = run.counters
+    event = run.events[counters[ORDER_EVENTS]]
+    event["timestamp"] = run.setup[NOW]
     event["order_id"] = request["order_id"]
     event["sequence"] = counters[SEQUENCE]
     event["status"] = REFUSED
@@ -121,71 +188,24 @@ def refuse_cancel(request: Record, reason: int, now: int, counters: Integers, ev
 
 
 @compiled
-def cancel_working(
-    i: int, reason: int, now: int, counters: Integers, orders: Table, events: Table, books: Table
-) -> None:
-    """Cancel a working order, which stands somewhere in the chain of its symbol."""
-    book = books[orders[i]["symbol"]]
-    previous = -1
-    at = book["first"]
-    while at != i:
-        previous = at
-        at = orders[at]["next"]
-    end_order(book, orders, previous, i, reason, now, counters, events)
-
-
-@compiled
-def cancel_order(request: Record, now: int, counters: Integers, orders: Table, events: Table, books: Table) -> None:
-    """Cancel one order by id, or record why not."""
-    i = request["order_id"]
-    if request["reason"] != 0:
-        refuse_cancel(request, request["reason"], now, counters, events)
-        return
-    if i < 0 or i >= counters[ORDERS]:
-        refuse_cancel(request, R_UNKNOWN_ORDER, now, counters, events)
-        return
-    if orders[i]["status"] != ACCEPTED and orders[i]["status"] != PARTIAL:
-        refuse_cancel(request, R_DONE, now, counters, events)
-        return
-    cancel_working(i, R_CANCELLED, now, counters, orders, events, books)
-
-
-@compiled
-def cancel_targets(request: Record, now: int, counters: Integers, orders: Table, events: Table, books: Table) -> None:
-    """Cancel the working target orders of a symbol, oldest first."""
-    symbol = request["symbol"]
-    if request["reason"] != 0 or symbol < 0 or symbol >= len(books):
-        return
-    book = books[symbol]
-    previous = -1
-    i = book["first"]
-    while i >= 0:
-        following = orders[i]["next"]
-        if orders[i]["is_target"] != 0:
-            end_order(book, orders, previous, i, R_REPLACED, now, counters, events)
-        else:
-            previous = i
-        i = following
-
-
-@compiled
-def submit_requests(
-    requests: Table, now: int, counters: Integers, orders: Table, events: Table, books: Table, accounts: int
-) -> None:
+def submit_requests(run: Run, requests: Record) -> None:
     """Carry out requests in order; room is reserved by the caller."""
     for k in range(len(requests)):
         request = requests[k]
-        if request["action"] == ORDER:
-            submit_order(request, now, counters, orders, events, books, accounts)
-        elif request["action"] == CANCEL:
-            cancel_order(request, now, counters, orders, events, books)
-        elif request["action"] == CANCEL_TARGETS:
-            cancel_targets(request, now, counters, orders, events, books)
-
-
-@compiled
-def finish_orders(now: int, counters: Integers, orders: Table, events: Table, books: Table) -> None:
-    """Cancel every working order, in the order of ids."""
-    for i in range(counters[ORDERS]):
-        if orders[i]["status"] == ACCEPTED or orders[i]["status"] == PARTIAL:
-            cancel_working(i, R_END, now, counters, orders, events, books)
+        action = request["action"]
+        symbol = np.int64(request["symbol"])
+        if action == ORDER:
+            submit_order(run, request)
+        elif action == CANCEL_TARGETS:
+            if request["reason"] == 0 and symbol >= 0 and symbol < len(run.books):
+                cancel_targets(run, symbol)
+        else:
+            i = request["order_id"]
+            reason = cancel_order(run, request) if action == CANCEL else amend_order(run, request)
+            if reason != 0:
+                refuse(run, request, reason)
+                continue
+            symbol = np.int64(run.orders[i]["symbol"])
+        if (action != ORDER or request["group"] >= 0) and symbol >= 0 and symbol < len(run.books):
+            settle_ends(run, symbol)
+            sweep(run, symbol)

@@ -1,59 +1,68 @@
-"""Which price of a bar a market order takes.
+"""Which prices orders meet, as rules that the broker follows.
 
-The broker makes sure that the price formed after the order was submitted (except at the same close, which
-is flagged); the functions here only name the price. NaN means that nothing fills on this bar.
+The broker makes sure that a price formed after the order was submitted (except at the same close, which is
+flagged) and finds it by these rules, so no model here has a function of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, TypeAlias, TypeVar, cast
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numba
 import numpy as np
+
+from ml4t.backtest.errors import RunFileError
+from ml4t.backtest.interfaces import FillRules
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ml4t.backtest.interfaces import Setup
 
-__all__ = ["NextClose", "NextOpen", "SameClose"]
-
-Function = TypeVar("Function", bound=Callable[..., float])
-Table: TypeAlias = "NDArray[np.void]"
-Floats: TypeAlias = "NDArray[np.float64]"
+__all__ = ["NextClose", "NextOpen", "NextVwap", "SameClose"]
 
 
-def compiled(function: Function) -> Function:
-    """Compile with the one set of options that gives the same bits as the interpreter."""
-    return cast(Function, numba.njit(error_model="numpy")(function))
-
-
-@compiled
-def open_price(orders: Table, i: int, market: Table, params: Floats, state: Floats) -> float:
-    """Return the bar's open."""
-    price: float = market[0]["open"]
-    return price
-
-
-@compiled
-def close_price(orders: Table, i: int, market: Table, params: Floats, state: Floats) -> float:
-    """Return the bar's close."""
-    price: float = market[0]["close"]
-    return price
-
-
-class _BarPrice:
-    mode: ClassVar[str]
-    function: Callable[..., float]
+class _Rules:
+    rules: FillRules
+    phrase: ClassVar[str]
+    function: Callable[..., float] | None = None
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        """Nothing to set."""
+        """What stop and limit orders meet, and how much fills; see docs/reference/matching.md.
+
+        Attributes:
+            sees: What stop and limit orders meet: the whole ``bar`` (default), or its ``close`` alone.
+            limit: Whether a price that does ``touch`` a limit fills it (default), or must ``cross`` it.
+            path: What is assumed where one bar touches stop and target: ``pessimistic`` (the stop was first;
+                default), ``optimistic`` (the target), or ``open-high-low-close``.
+            trail: What moves a trailing stop: the ``extreme`` of each bar (default), or its ``close``.
+            children: From when children of an order may fill: in the ``same-bar``, on prices provably later
+                (default), or from the ``next-bar`` on.
+            volume_limit: Largest part of a bar's volume (of a quote's or trade's size) that all orders of a
+                symbol may fill together; 0 (default) for no limit.
+            volume_basis: Whose volume: the ``bar``'s own (default), or the ``trailing`` one, of the bar before.
+            beyond_limit: Where slippage would make a price worse than the order's limit: ``clip`` it (default),
+                or ``wait``.
+        """
+
+        sees: Literal["bar", "close"] = "bar"
+        limit: Literal["touch", "cross"] = "touch"
+        path: Literal["pessimistic", "optimistic", "open-high-low-close"] = "pessimistic"
+        trail: Literal["extreme", "close"] = "extreme"
+        children: Literal["same-bar", "next-bar"] = "same-bar"
+        volume_limit: float = 0.0
+        volume_basis: Literal["bar", "trailing"] = "bar"
+        beyond_limit: Literal["clip", "wait"] = "clip"
 
     def __init__(self, config: Config, setup: Setup) -> None:
-        self._mode = self.mode
+        if not 0.0 <= config.volume_limit < float("inf"):
+            raise RunFileError(
+                f"volume_limit of fill model {setup.name} was {config.volume_limit}; "
+                "give a part of the volume >= 0, as 0.1 for a tenth"
+            )
+        self.rules = replace(self.rules, **asdict(config))
 
     def params(self) -> NDArray[np.float64]:
         """Return no parameters."""
@@ -64,30 +73,40 @@ class _BarPrice:
         return np.zeros(0)
 
     def describe(self) -> str:
-        """Return the mode in words."""
-        return f"at the {self.mode.replace('-', ' ')}"
+        """Return the price of market orders in words."""
+        return self.phrase
 
 
-class NextOpen(_BarPrice):
-    """Fill at the open of the first bar that opens at or after submission (backtrader's default)."""
+class NextOpen(_Rules):
+    """Fill market orders at the open of the first bar that opens at or after submission (backtrader's default)."""
 
-    mode = "next-open"
-    function = staticmethod(open_price)
-
-
-class NextClose(_BarPrice):
-    """Fill at the close of the first bar that ends after submission (zipline's default)."""
-
-    mode = "next-close"
-    function = staticmethod(close_price)
+    rules = FillRules(market="open")
+    phrase = "at the next open"
 
 
-class SameClose(_BarPrice):
-    """Fill at the close on which the order was decided (backtrader's cheat-on-close); results are flagged.
+class NextClose(_Rules):
+    """Fill market orders at the close of the first bar that ends after submission (zipline's default)."""
+
+    rules = FillRules(market="close")
+    phrase = "at the next close"
+
+
+class NextVwap(_Rules):
+    """Fill market orders at the field ``vwap`` of the first bar that opens at or after submission.
+
+    Where the field is missing or lies outside the bar's range, the order waits.
+    """
+
+    rules = FillRules(market="vwap")
+    phrase = "at the next volume-weighted price"
+
+
+class SameClose(_Rules):
+    """Fill market orders at the close on which they were decided (backtrader's cheat-on-close); results are flagged.
 
     Nobody can trade at a price that had to be known to decide the trade: this is for comparing with engines
     that do so. An order for a symbol without a bar at that instant waits for its next close.
     """
 
-    mode = "same-close"
-    function = staticmethod(close_price)
+    rules = FillRules(market="same-close")
+    phrase = "at the same close"

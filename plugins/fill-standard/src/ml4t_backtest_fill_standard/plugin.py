@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from ml4t.backtest.hookspecs import Manifest, hookimpl
 
-MANIFEST = Manifest(api=1, name="fill-standard", summary="fill at the next open, the next close or the same close")
+MANIFEST = Manifest(
+    api=1, name="fill-standard", summary="rules of fills: at the next open, close or vwap, or the same close"
+)
 
 
 @hookimpl
@@ -15,5 +17,6 @@ def ml4t_register_fill_models() -> Mapping[str, str]:
     return {
         "next-open": "ml4t_backtest_fill_standard.models:NextOpen",
         "next-close": "ml4t_backtest_fill_standard.models:NextClose",
+        "next-vwap": "ml4t_backtest_fill_standard.models:NextVwap",
         "same-close": "ml4t_backtest_fill_standard.models:SameClose",
     }

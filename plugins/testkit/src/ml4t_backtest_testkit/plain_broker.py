@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ml4t.backtest.core.clock import Rows
-    from ml4t.backtest.interfaces import ExecutionModel, ExecutionModels, Portfolio
+    from ml4t.backtest.interfaces import ExecutionModel, ExecutionModels, FillModel, Portfolio
 
 __all__ = ["PlainBroker"]
 
@@ -34,7 +34,7 @@ _PRICES = ("open", "high", "low", "close", "volume")
 
 
 class PlainBroker(Broker):
-    """Fills market orders whole, at the first price of the fill model's mode that forms after submission.
+    """Fills market orders whole and one by one, at the first price of the model's mode that forms after submission.
 
     Args:
         compiled: Whether functions that were compiled are called as such, or as plain Python.
@@ -53,7 +53,9 @@ class PlainBroker(Broker):
         """Accept or refuse requests in order."""
         state = self._state
         for request in requests:
-            if request["action"] == 1:
+            if request["action"] == 3:
+                self._event(int(request["order_id"]), REFUSED, int(request["reason"]) or self._not_amended(request))
+            elif request["action"] == 1:
                 self._cancel(int(request["order_id"]), int(request["reason"]))
             elif request["action"] == 2:
                 targets = [i for i in self._working(int(request["symbol"])) if state.orders.data[i]["is_target"]]
@@ -81,9 +83,10 @@ class PlainBroker(Broker):
         order[:] = np.zeros(1, ORDER)
         for name in (set(ORDER.names or ()) & set(request.dtype.names or ())) - {"reason"}:
             order[name] = request[name]
-        order["id"], order["submitted_at"], order["next"] = i, state.now, -1
+        order["id"], order["submitted_at"], order["next"], order["terms"] = i, state.now, -1, -1
         state.counters[RunState.ORDERS] += 1
-        self._event(i, SUBMITTED, 0)
+        changed = np.isfinite(request["asked"]) and request["asked"] not in (0.0, request["quantity"])
+        self._event(i, SUBMITTED, REASONS.index("changed-by-risk") if changed else 0)
         reason = int(request["reason"]) or REASONS.index(self._problem(request))
         order["sequence"] = state.counters[RunState.SEQUENCE]
         order["status"], order["reason"] = (REFUSED, reason) if reason else (ACCEPTED, 0)
@@ -91,6 +94,10 @@ class PlainBroker(Broker):
         if not reason:
             state.counters[RunState.WORKING] += 1
             self._book(int(request["symbol"]))
+
+    def _not_amended(self, request: np.void) -> int:
+        known = 0 <= request["order_id"] < self._state.orders.count
+        return REASONS.index("amend-not-possible" if known else "unknown-order")
 
     def _problem(self, request: np.void) -> str:
         if not 0 <= request["symbol"] < len(self._state.symbols):
@@ -103,7 +110,10 @@ class PlainBroker(Broker):
             return "quantity-zero"
         if request["kind"] != 0:
             return "order-kind-not-supported"
-        return "time-in-force-not-supported" if request["time_in_force"] != 0 else ""
+        if request["time_in_force"] != 0:
+            return "time-in-force-not-supported"
+        alone = request["group"] == request["parent"] and not request["reduce_only"]  # both -1, or rows of zeros
+        return "" if alone and request["parent"] <= 0 else "order-kind-not-supported"
 
     def _cancel(self, i: int, reason: int) -> None:
         orders = self._state.orders
@@ -117,7 +127,7 @@ class PlainBroker(Broker):
     def _fill(self, i: int, rows: Rows, r: int) -> None:
         state, models = self._state, self._models
         order = state.orders.data[i]
-        at_open = models.fill.mode == "next-open"
+        at_open = models.fill.rules.market == "open"
         formed = int((rows.bar_start if at_open else rows.event_time)[r])
         if formed < order["submitted_at"] or (not at_open and formed == order["submitted_at"]):
             return
@@ -128,11 +138,12 @@ class PlainBroker(Broker):
             market[name] = getattr(rows, name)[r]
         for name, place in zip(_PRICES, rows.ohlcv, strict=True):
             market[name] = rows.values[place, r] if place >= 0 else np.nan
-        market["price"] = np.nan
-        reference = self._ask(models.fill, i, market)
+        market["price"] = market["open" if at_open else "close"]
+        if models.fill.function is not None:
+            market["price"] = self._ask(models.fill, i, market)
+        reference = float(market["price"][0])
         if not np.isfinite(reference):
             return
-        market["price"] = reference
         price = reference + (self._ask(models.slippage, i, market) + self._ask(models.impact, i, market))
         market["price"] = price
         fill = np.zeros(1, FILL)
@@ -143,7 +154,7 @@ class PlainBroker(Broker):
             *(price, reference),
         )
         fill["reason"], fill["commission"] = (
-            REASONS.index(models.fill.mode),
+            REASONS.index("next-open" if at_open else "next-close"),
             self._ask(models.commission, i, market),
         )
         fill["slippage"] = (price - reference) * order["quantity"] * market["multiplier"]
@@ -153,13 +164,13 @@ class PlainBroker(Broker):
         state.fills.reserve(1)[row] = fill[0]
         state.counters[RunState.FILLS] += 1
         order["filled"] = order["quantity"]
-        self._end(i, FILLED, REASONS.index(models.fill.mode))
+        self._end(i, FILLED, REASONS.index("next-open" if at_open else "next-close"))
         state.ledger.reserve(2)
         columns = (state.instruments, state.positions, state.accounts, state.ledger.data, state.counters)
         self._apply(state.fills.data, row, *columns)
 
-    def _ask(self, model: ExecutionModel | None, i: int, market: NDArray[np.void]) -> float:
-        if model is None:
+    def _ask(self, model: ExecutionModel | FillModel | None, i: int, market: NDArray[np.void]) -> float:
+        if model is None or model.function is None:
             return 0.0
         state = self._states.setdefault(id(model), model.initial_state())
         function = model.function if self._compiled else plain(model.function)

@@ -13,7 +13,7 @@ import polars as pl
 
 from ml4t.backtest.core.stamps import StampRule, parse_duration
 from ml4t.backtest.errors import DataError
-from ml4t.backtest.interfaces import DataFeed, Portfolio, SignalSource, SourceSpec, Window
+from ml4t.backtest.interfaces import DataFeed, FillRules, Portfolio, SignalSource, SourceSpec, Window
 from ml4t.backtest.state import EQUITY, LEDGER, LEDGER_KINDS, RunState
 
 if TYPE_CHECKING:
@@ -141,10 +141,10 @@ class PlainFill(_Model):
         mode: ``next-open`` or ``next-close``.
     """
 
-    function: Callable[..., float]
+    function: Callable[..., float] | None
 
     def __init__(self, mode: Literal["next-open", "next-close"] = "next-open") -> None:
-        self.mode: str = mode
+        self.rules = FillRules(market="open" if mode == "next-open" else "close")
         self.function = _open_price if mode == "next-open" else _close_price
         self._phrase = mode
 

@@ -64,6 +64,7 @@ class FillRules:
         volume_limit: Largest part of a bar's volume (of a quote's or trade's size) that all orders of a
             symbol may fill together; 0 for no limit.
         volume_basis: Whose volume: the ``bar``'s own, or the ``trailing`` one, of the bar before.
+        beyond_limit: Where slippage would make a price worse than the order's limit: ``clip`` it, or ``wait``.
     """
 
     market: Literal["open", "close", "vwap", "same-close"] = "open"
@@ -74,18 +75,25 @@ class FillRules:
     children: Literal["same-bar", "next-bar"] = "same-bar"
     volume_limit: float = 0.0
     volume_basis: Literal["bar", "trailing"] = "bar"
+    beyond_limit: Literal["clip", "wait"] = "clip"
 
 
 @runtime_checkable
-class FillModel(ExecutionModel, Protocol):
-    """Decides at which reference price an order fills, or NaN.
+class FillModel(Protocol):
+    """Says which prices orders meet, built as ``cls(config, setup)``; ``params`` … as in ``ExecutionModel``.
 
     Attributes:
-        mode: ``next-open``, ``next-close`` or ``same-close``: which prices the orders wait for. The broker
-            enforces that the price formed after submission; ``same-close`` is flagged in every result.
+        rules: What the broker decides by.
+        function: None, or what is then asked with the price that the broker found in ``market[0]["price"]``:
+            it returns that, another one within the bar, or NaN for not now.
     """
 
-    mode: str
+    rules: FillRules
+    function: Callable[..., float] | None
+
+    def params(self) -> NDArray[np.float64]: ...  # noqa: D102
+    def initial_state(self) -> NDArray[np.float64]: ...  # noqa: D102
+    def describe(self) -> str: ...  # noqa: D102
 
 
 class SlippageModel(ExecutionModel, Protocol):

@@ -83,7 +83,7 @@ class _Assembly:
             for place, table in enumerate(settings.get(kind) or [])
         ]
         strategy, setup = self._strategy()
-        broker_table = dict(self._table("broker", "simulation"))
+        broker_table = self._broker_table()
         models = self._models(broker_table)
         broker = self._build("broker", broker_table, "broker")
         portfolio = self._build("portfolio", self._table("portfolio", "standard"), "portfolio")
@@ -96,7 +96,7 @@ class _Assembly:
             self.errors.add("feed", "is missing: a run needs at least one [[feed]], or prices= in Python")
         self.errors.raise_if_any()
         sessions, window, start, end = self._window(calendar)
-        self._open(sources, window, models.fill.mode)
+        self._open(sources, window, models.fill.rules.market)
         parts = Parts(
             name=settings.get("name") or "run",
             seed=settings.get("seed") or 0,
@@ -210,10 +210,26 @@ class _Assembly:
         name = type(strategy).__name__
         return strategy, Setup(name=name, seed=self.settings.get("seed") or 0, base_dir=self.run.base_dir)
 
+    def _broker_table(self) -> dict[str, Any]:
+        """Return the broker's table with its own defaults, those of a profile, behind what the run names."""
+        value = self._table("broker", "simulation")
+        table = dict(value) if isinstance(value, Mapping) else {"use": value}
+        try:
+            target = self.host.components.resolve("broker", table["use"], self.run.base_dir).load()
+        except InputError:
+            return table  # reported where the broker is built
+        for key, default in getattr(target, "defaults", dict)(table).items():
+            own = table.setdefault(key, default)
+            if isinstance(own, Mapping) and "use" not in own:
+                table[key] = {**default, **own}
+        return table
+
     def _models(self, broker: dict[str, Any]) -> ExecutionModels:
         built: dict[str, Any] = {}
         for kind in _MODELS:
-            value = broker.pop(kind, {"use": "next-open"} if kind == "fill" else None)
+            value = broker.pop(kind, {} if kind == "fill" else None)
+            if kind == "fill" and isinstance(value, Mapping):
+                value = {"use": "next-open", **value}
             built[kind] = None if value is None else self._build(kind, value, f"broker.{kind}")
         return ExecutionModels(**built)
 
@@ -242,14 +258,14 @@ class _Assembly:
             self.errors.add("capital", f"was {value!r}, expected an amount above 0")
         return capital
 
-    def _rules(self) -> dict[str, tuple[float, float, float]]:
-        out: dict[str, tuple[float, float, float]] = {}
+    def _rules(self) -> dict[str, tuple[float, ...]]:
+        out: dict[str, tuple[float, ...]] = {}
         for place, table in enumerate(self.settings.get("instruments") or []):
             row = self.errors.config(Instrument, table, where=f"instruments.{place}", owner="")
             if row is not None and row.symbol in out:
                 self.errors.add(f"instruments.{place}", f"gives symbol {row.symbol!r} a second time")
             if row is not None:
-                out[row.symbol] = (row.quantity_step, row.lot, row.multiplier)
+                out[row.symbol] = row.rules
         return out
 
     def _window(self, calendar: Any) -> tuple[SessionTable, Window, int, int]:
@@ -269,7 +285,7 @@ class _Assembly:
         window = Window(first=None if start is None else earliest, last=None if end is None else int(finish))
         return sessions, window, begin, int(finish)
 
-    def _open(self, sources: list[Source], window: Window, mode: str) -> None:
+    def _open(self, sources: list[Source], window: Window, market: str) -> None:
         problems: list[str] = []
         givers: dict[str, str] = {}
         for source in sources:
@@ -279,7 +295,7 @@ class _Assembly:
                 problems += error.problems
                 continue
             spec = source.spec
-            problems += _missing_price(spec, mode)
+            problems += _missing_price(spec, market)
             for name in spec.fields if spec.kind == "signal" else ():
                 if (giver := givers.setdefault(name, spec.name)) != spec.name:
                     what = f"{spec.origin}: signal {name!r} is given by {giver!r} and by {spec.name!r}"
@@ -313,10 +329,11 @@ def _instant(value: date | datetime, sessions: SessionTable, *, last: bool) -> i
     return int(sessions.open[row]) if row < len(sessions) else days * DAY_NS
 
 
-def _missing_price(spec: SourceSpec, mode: str) -> list[str]:
+def _missing_price(spec: SourceSpec, market: str) -> list[str]:
     """Return what is wrong where orders would wait for a price that a feed does not have."""
-    column, other = ("open", "next-close") if mode == "next-open" else ("close", "next-open")
+    column, other = market.removeprefix("same-"), "next-close" if market == "open" else "next-open"
     if spec.kind != "bar" or not spec.drives or column in spec.fields:
         return []
+    mode = market if market == "same-close" else f"next-{market}"
     what = f"{spec.origin}: feed {spec.name!r} has no column {column!r}, which orders fill at with fill {mode!r}"
     return [f'{what}: name it in [feed.columns], or use broker.fill = {{ use = "{other}" }}']

@@ -156,7 +156,7 @@ class BrokerConformance(Conformance):
         self, result: Result, models: Mapping[str, object], prices: pl.DataFrame
     ) -> None:
         """TK-B10: no fill forms at a bar whose price is null, nor where there is no bar."""
-        at_open = getattr(models["fill"], "mode", "next-open") == "next-open"
+        at_open = models["fill"].rules.market == "open"  # type: ignore[attr-defined]  # a FillModel
         bars = set(prices.drop_nulls("open" if at_open else "close").select("symbol", "timestamp").rows())
         within = pl.col("timestamp") - pl.duration(nanoseconds=0 if at_open else 1)
         fills = result.fills.select("symbol", within.dt.date()).rows()

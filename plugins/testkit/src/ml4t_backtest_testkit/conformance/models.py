@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ml4t.backtest.interfaces import ExecutionModel, FillModel
+from ml4t.backtest.interfaces import ExecutionModel, FillModel, FillRules
 from ml4t.backtest.state import ACCEPTED, MARKET, ORDER
 from ml4t_backtest_testkit.conformance.rules import Conformance
 from ml4t_backtest_testkit.reference import plain
 
 __all__ = ["CostConformance", "FillModelConformance"]
 
-_MODES = ("next-open", "next-close", "same-close")
 _CASES = 200
 
 Table = NDArray[np.void]
@@ -31,7 +30,7 @@ class _ModelConformance(Conformance):
     def test_it_has_the_shape_of_a_model(self, model: ExecutionModel) -> None:
         """TK-M01: a function, finite params and initial state as float64 columns, and one phrase."""
         assert isinstance(model, ExecutionModel)
-        assert callable(model.function)
+        assert callable(_function(model))
         for values in (model.params(), model.initial_state()):
             assert (np.dtype(np.float64), 1) == (values.dtype, values.ndim)
         assert np.isfinite(model.params()).all()
@@ -39,7 +38,7 @@ class _ModelConformance(Conformance):
 
     def test_compiled_and_plain_give_the_same_value(self, model: ExecutionModel) -> None:
         """TK-M02: a compiled function and its Python source give the same bits."""
-        compiled, interpreted = _answers(model, model.function), _answers(model, plain(model.function))
+        compiled, interpreted = _answers(model, _function(model)), _answers(model, plain(_function(model)))
         assert interpreted.tobytes() == compiled.tobytes()
 
     def test_it_only_answers(self, model: ExecutionModel) -> None:
@@ -48,16 +47,16 @@ class _ModelConformance(Conformance):
         params, state = model.params(), model.initial_state()
         before = (orders.tobytes(), markets.tobytes(), params.tobytes())
         for i in range(_CASES):
-            model.function(orders, i, markets[i : i + 1], params, state)
+            _function(model)(orders, i, markets[i : i + 1], params, state)
         assert before == (orders.tobytes(), markets.tobytes(), params.tobytes())
 
     def test_the_same_run_gives_the_same_values(self, model: ExecutionModel) -> None:
         """TK-M04: from the initial state on, the same questions get the same answers."""
-        assert _answers(model, plain(model.function)).tobytes() == _answers(model, plain(model.function)).tobytes()
+        assert _answers(model, plain(_function(model))).tobytes() == _answers(model, plain(_function(model))).tobytes()
 
     def test_values_are_finite(self, model: ExecutionModel) -> None:
         """TK-M05: on finite prices the value is finite; a fill model may say NaN, for "not now"."""
-        values = _answers(model, plain(model.function))
+        values = _answers(model, plain(_function(model)))
         assert not np.isinf(values).any()
         assert isinstance(model, FillModel) or np.isfinite(values).all()
 
@@ -75,7 +74,7 @@ class CostConformance(_ModelConformance):
 
     def test_a_cost_is_no_gain(self, model: ExecutionModel) -> None:
         """TK-M06: slippage and impact move the price against the order; a commission is paid, not received."""
-        values, quantities = _answers(model, plain(model.function)), _cases()[1]["quantity"]
+        values, quantities = _answers(model, plain(_function(model))), _cases()[1]["quantity"]
         costs = values if self.kind == "commission" else values * np.sign(quantities)
         assert self.pays_rebates or (costs >= 0.0).all()
 
@@ -83,14 +82,20 @@ class CostConformance(_ModelConformance):
 class FillModelConformance(_ModelConformance):
     """Check a fill model; override the fixture ``model``."""
 
-    def test_the_mode_is_known(self, model: FillModel) -> None:
-        """TK-M07: the mode is one that brokers know, and the model is a FillModel."""
+    def test_the_rules_are_known(self, model: FillModel) -> None:
+        """TK-M07: the model is a FillModel, and each of its rules has a value that is documented."""
         assert isinstance(model, FillModel)
-        assert model.mode in _MODES
+        hints = get_type_hints(FillRules)
+        wrong = [
+            name
+            for name, hint in hints.items()
+            if get_origin(hint) is Literal and getattr(model.rules, name) not in get_args(hint)
+        ]
+        assert wrong == []
 
     def test_the_price_lies_in_the_bar(self, model: FillModel) -> None:
         """TK-M08: the reference price lies within the bar's range, or is NaN."""
-        values, markets = _answers(model, plain(model.function)), _cases()[1]
+        values, markets = _answers(model, plain(_function(model))), _cases()[1]
         told = ~np.isnan(values)
         assert told.any()
         assert (values[told] >= markets["low"][told]).all()
@@ -99,10 +104,19 @@ class FillModelConformance(_ModelConformance):
     def test_an_unknown_price_fills_nothing(self, model: FillModel) -> None:
         """TK-M09: a bar whose prices are all unknown gives NaN."""
         _, markets = _cases()
-        for name in ("open", "high", "low", "close"):
+        for name in ("open", "high", "low", "close", "price"):
             markets[name] = np.nan
-        values = _answers(model, plain(model.function), markets)
+        values = _answers(model, plain(_function(model)), markets)
         assert np.isnan(values).all()
+
+
+def _found(orders: Table, i: int, market: Table, params: Any, state: Any) -> float:
+    return float(market[0]["price"])
+
+
+def _function(model: ExecutionModel | FillModel) -> Callable[..., float]:
+    """Return a model's function; a fill model without one takes the price that the broker found."""
+    return model.function or _found
 
 
 def _answers(

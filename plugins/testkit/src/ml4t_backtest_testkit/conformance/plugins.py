@@ -113,7 +113,7 @@ class PluginConformance(Conformance):
                 missing: frozenset[str] = getattr(target, "__abstractmethods__", frozenset())
                 assert frozenset() == missing, f"{kind} {name} lacks methods"
             elif kind in _MODELS:
-                needed = ["function", "params", "initial_state", "describe", *(["mode"] * (kind == "fill"))]
+                needed = ["function", "params", "initial_state", "describe", *(["rules"] * (kind == "fill"))]
                 without = [attribute for attribute in needed if not hasattr(target, attribute)]
                 assert without == [], f"{kind} {name} lacks attributes"
 

@@ -1,0 +1,28 @@
+"""Named bundles of settings with which orders fill as in another engine; see docs/reference/profiles.md.
+
+A profile is the settings that a user could have written: tables of models, and keys of the broker. What the
+user names takes the place of the profile's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+__all__ = ["PROFILES"]
+
+PROFILES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "zipline": {
+        "fill": {"use": "next-close", "sees": "close", "volume_limit": 0.1},
+        "slippage": {"use": "bps", "bps": 5.0},
+        "commission": {"use": "per-share", "rate": 0.001},
+    },
+    "backtrader": {"fill": {"use": "next-open", "trail": "close", "children": "next-bar"}},
+    "vectorbt": {"fill": {"use": "same-close"}},
+    "lean": {"fill": {"use": "next-open"}},
+    "realistic": {
+        "fill": {"use": "next-open", "limit": "cross", "volume_limit": 0.1, "volume_basis": "trailing"},
+        "slippage": {"use": "bps", "bps": 5.0},
+        "commission": {"use": "per-share", "rate": 0.005, "minimum": 1.0},
+    },
+}
