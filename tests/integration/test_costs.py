@@ -93,6 +93,61 @@ def test_commission_counts_at_the_price_paid(commission, costs):
     assert [pytest.approx(cost) for cost in costs] == [cost for _, cost, _ in found]
 
 
+class InParts(Strategy):
+    """Buys 120 and, behind it, 180 of A at the first slice."""
+
+    def __init__(self):
+        self._done = False
+
+    def on_slice(self, market, context):
+        if not self._done:
+            self._done = True
+            context.order("A", 120)
+            context.order("A", 180)
+
+
+def parts(**models):
+    """Return (order, quantity, move of the price, commission) of each fill where a bar gives 200 of its 1,000."""
+    fill = {"use": "next-open", "volume_limit": 0.2}
+    state = Engine(prices=bars(), strategy=InParts(), broker={"fill": fill, **models}).run().state
+    names = ("order_id", "quantity", "price", "commission")
+    found = [tuple(float(row[name]) for name in names) for row in state.fills.rows()]
+    assert [(0, 120.0), (1, 80.0), (1, 100.0)] == [row[:2] for row in found]
+    assert pytest.approx([sum(row[3] for row in found if row[0] == i) for i in (0, 1)]) == (
+        state.orders.rows()["commission"].tolist()
+    )
+    return [(price - 100.0, commission) for _, _, price, commission in found]
+
+
+@pytest.mark.parametrize(
+    ("models", "moves"),
+    [
+        ({"slippage": {"use": "volume-share", "volume_limit": 0.2, "price_impact": 1.0}}, (1.44, 4.0, 1.0)),
+        ({"impact": {"use": "linear", "coefficient": 0.1}}, (1.2, 0.8, 1.0)),
+        ({"impact": {"use": "almgren-chriss", "eta": 0.0, "gamma": 0.01}}, (0.0, 0.0, 0.8)),
+    ],
+)
+def test_parts_of_orders_move_the_price(models, moves):
+    """The share of the bar counts all orders, permanent impact what the order itself has filled."""
+    assert pytest.approx(moves) == [move for move, _ in parts(**models)]
+
+
+@pytest.mark.parametrize(
+    ("commission", "costs"),
+    [
+        ({"use": "per-share", "rate": 0.01, "minimum": 1.5}, (1.5, 1.5, 0.3)),
+        ({"use": "per-share", "rate": 0.01, "minimum": 1.5, "maximum": 0.0001}, (1.2, 0.8, 1.0)),
+        ({"use": "per-contract", "rate": 0.1, "fee": 2.0}, (14.0, 10.0, 10.0)),
+        ({"use": "percent", "rate": 0.001, "minimum": 16.0}, (16.0, 16.0, 2.0)),
+        ({"use": "per-trade", "amount": 3.0}, (3.0, 3.0, 0.0)),
+        ({"use": "tiered", "by": "units", "tiers": [TIERS[0], {**TIERS[1], "start": 150}]}, (0.24, 0.11, 0.1)),
+    ],
+)
+def test_parts_of_orders_pay_together(commission, costs):
+    """An order pays its minimum once, and what exceeds it as it fills."""
+    assert pytest.approx(costs) == [cost for _, cost in parts(commission=commission)]
+
+
 @pytest.mark.parametrize(
     ("models", "message"),
     [
