@@ -112,14 +112,14 @@ def terms_problem(request: Record, instrument: Record, strict: int, now: int) ->
             return R_PRICE_MISSING
         problem = price_problem(request["limit_price"], instrument, strict)
         if problem != 0:
-            return int(problem)
+            return problem
     trails = kind in (TRAILING_STOP, TRAILING_STOP_LIMIT)
     if kind in (STOP_ORDER, STOP_LIMIT) or (trails and not np.isnan(request["stop_price"])):
         if related and np.isnan(request["stop_price"]):
             return R_PRICE_MISSING
         problem = price_problem(request["stop_price"], instrument, strict)
         if problem != 0:
-            return int(problem)
+            return problem
     if trails:
         amount, percent = request["trail_amount"], request["trail_percent"]
         if not (amount > 0.0 or percent > 0.0) or amount < 0.0 or percent < 0.0:
@@ -152,7 +152,7 @@ def refusal(run: Run, request: Record, i: int) -> int:
     instrument = run.instruments[symbol]
     problem = quantity_problem(request["quantity"], instrument)
     if problem != 0:
-        return int(problem)
+        return problem
     kind, tif = request["kind"], request["time_in_force"]
     if kind < MARKET_ORDER or kind > TRAILING_STOP_LIMIT:
         return R_KIND
@@ -166,7 +166,7 @@ def refusal(run: Run, request: Record, i: int) -> int:
         return R_NOT_ONE_SYMBOL
     if kind == MARKET_ORDER and tif == 0:
         return 0
-    return int(terms_problem(request, instrument, run.setup[STRICT_TICKS], run.setup[NOW]))
+    return terms_problem(request, instrument, run.setup[STRICT_TICKS], run.setup[NOW])
 
 
 @compiled

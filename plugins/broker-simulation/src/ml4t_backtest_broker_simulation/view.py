@@ -45,7 +45,8 @@ def earliest(run: Run, i: int) -> int:
     """Return from when prices may fill an order."""
     order = run.orders[i]
     if order["terms"] < 0:
-        return int(order["submitted_at"] + run.setup[LATENCY])
+        moment: int = order["submitted_at"] + run.setup[LATENCY]
+        return moment
     return int(run.terms[order["terms"]]["active_from"])
 
 
