@@ -13,6 +13,9 @@ from .scenario import Row, Scenario
 from .views import OPEN
 
 
+NEVER = 10**12
+
+
 class Desk:
     """Everything that one run knows.
 
@@ -125,8 +128,10 @@ class Desk:
         for child in order.children:
             if child.status == "held":
                 self.release(order, child, (reference, phase), formed_at)
-            elif child.is_open and phase != OPEN:
-                child.done = True  # what the parent adds within a bar is there from the next row on
+            elif child.is_open and (phase != OPEN or self.rules.children == "next-bar"):
+                # "Where an entry that had filled in part before fills further after the open of a bar, its
+                # children do not fill in the rest of that bar; at the open they see all of it." (matching)
+                child.done = True
 
     def settle_session(self, order: Order) -> None:
         """Fix the session of an order that is for an open or a close."""
@@ -134,7 +139,7 @@ class Desk:
         if order.time_in_force == "OPG":  # "the first whose open is at or after `from`"
             later = [place for place, (opens, _) in enumerate(sessions) if opens >= order.begins]
             order.day = later[0] if later else len(sessions)
-            order.opening = sessions[later[0]][0] if later else None
+            order.opening = sessions[later[0]][0] if later else NEVER
         elif order.time_in_force == "CLS":  # "of the first session that closes after `from`"
             later = [place for place, (_, close) in enumerate(sessions) if close > order.begins]
             order.day = later[0] if later else len(sessions)

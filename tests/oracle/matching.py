@@ -167,13 +167,12 @@ def _after_row(desk: Desk, order: Order, hand: RowAtHand) -> tuple[str, str] | N
             return "cancelled", "cancelled-by-strategy"
     if order.time_in_force in ("IOC", "FOK") and met:
         return "cancelled", "not-whole" if order.time_in_force == "FOK" else "remainder-of-ioc"
-    # "with the first bar of their session (OPG; a bar without an open is one)"
-    opened_before = order.cancelled_at is None or (isinstance(row, Bar) and row.start < order.cancelled_at)
-    if order.time_in_force == "OPG" and starts_in_its_session(order, row) and opened_before:
-        return "expired", "open-missed"
     # "the order ends with the first row or session's close that shows that nothing came before" (orders)
-    if order.cancelled_at is not None and order.asked_to_end and row.end >= order.cancelled_at:
-        return "cancelled", "cancelled-by-strategy"
+    if order.cancelled_at is not None and row.end >= order.cancelled_at:
+        return "cancelled", "cancelled-by-strategy" if order.asked_to_end else "one-cancels-other"
+    # "with the first bar of their session (OPG; a bar without an open is one)"
+    if order.time_in_force == "OPG" and starts_in_its_session(order, row):
+        return "expired", "open-missed"
     # "What has expired ... is recorded after all fills of the row, or at the first session's close or row of the
     # symbol at or after it."
     if order.expires_at is not None and row.end >= order.expires_at:

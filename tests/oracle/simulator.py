@@ -116,8 +116,8 @@ def _end_session(desk: Desk) -> None:
 
 def _end_of(desk: Desk, order: Order, session: int) -> tuple[str, str] | None:
     over = {"DAY": "day-over", "CLS": "close-missed", "OPG": "open-missed"}
-    if order.asked_to_end and order.cancelled_at is not None and order.cancelled_at <= desk.now:
-        return "cancelled", "cancelled-by-strategy"
+    if order.cancelled_at is not None and order.cancelled_at <= desk.now:
+        return "cancelled", "cancelled-by-strategy" if order.asked_to_end else "one-cancels-other"
     if order.time_in_force in over and order.day is not None and order.day <= session:
         return "expired", over[order.time_in_force]
     if order.expires_at is not None and order.expires_at <= desk.now:

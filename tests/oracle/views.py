@@ -70,7 +70,8 @@ def what_is_left(view: View, price: Decimal, phase: int, path: str) -> View:
     | at the close | nothing |
 
     "With open-high-low-close, an event of phase 1 leaves high and low as they are, one of phase 2 leaves low and
-    takes max(E, close) for the high, one of phase 3 takes both from E and the close."
+    takes max(E, close) for the high, one of phase 3 takes both from E and the close. Where the open is unknown it
+    is the table."
     """
     if phase == OPEN:
         return replace(view, open=price)
@@ -78,7 +79,7 @@ def what_is_left(view: View, price: Decimal, phase: int, path: str) -> View:
         return NOTHING
     top = price if view.close is None else max(price, view.close)
     bottom = price if view.close is None else min(price, view.close)
-    if path == "open-high-low-close":
+    if path == "open-high-low-close" and view.open is not None:
         keeps_high, keeps_low = phase == 1, phase in (1, 2)
     else:
         keeps_high = view.open is not None and price > view.open and phase != 3
