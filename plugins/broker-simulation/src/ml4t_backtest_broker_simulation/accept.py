@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from ml4t_backtest_broker_simulation.core import (
+from ml4t_backtest_broker_simulation.core import Integers, Record, compiled, off_grid, on_grid
+from ml4t_backtest_broker_simulation.layout import (
     CLIENTS,
     CLS,
     FOREVER,
@@ -21,12 +22,7 @@ from ml4t_backtest_broker_simulation.core import (
     STRICT_TICKS,
     TRAILING_STOP,
     TRAILING_STOP_LIMIT,
-    Integers,
-    Record,
     Run,
-    compiled,
-    off_grid,
-    on_grid,
     reason_of,
 )
 

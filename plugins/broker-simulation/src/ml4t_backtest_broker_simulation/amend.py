@@ -8,23 +8,19 @@ import numpy as np
 
 from ml4t_backtest_broker_simulation.accept import price_problem, quantity_problem, worse_tick
 from ml4t_backtest_broker_simulation.cancel import R_CANCELLED, R_DONE, at_once, not_open
-from ml4t_backtest_broker_simulation.core import (
+from ml4t_backtest_broker_simulation.core import Record, change, compiled, count_in_book, end, terms_of
+from ml4t_backtest_broker_simulation.layout import (
     CANCELLED,
     HELD,
     LATENCY,
     LIMIT,
     NOW,
+    OPG,
     STOP_LIMIT,
     STOP_ORDER,
     STRICT_TICKS,
-    Record,
     Run,
-    change,
-    compiled,
-    count_in_book,
-    end,
     reason_of,
-    terms_of,
 )
 
 __all__ = ["adopt", "amend_order"]
@@ -105,6 +101,8 @@ def adopt(run: Run, i: int) -> None:
     moment = terms["amended_at"]
     terms["next_quantity"] = 0.0
     terms["amended_at"] = 0
+    if order["time_in_force"] == OPG and terms["active_from"] < moment:
+        terms["expires_at"] = moment  # its open is past
     if order["status"] != HELD:
         terms["active_from"] = max(terms["active_from"], moment)
     order["limit_price"] = terms["next_limit_price"]

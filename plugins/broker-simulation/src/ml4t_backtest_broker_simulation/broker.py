@@ -12,6 +12,7 @@ from ml4t.backtest import state as tables
 from ml4t.backtest.core.stamps import parse_duration
 from ml4t.backtest.errors import RunFileError
 from ml4t.backtest.interfaces import Broker
+from ml4t_backtest_broker_simulation.layout import AT_ONCE, LEGS, NOW, PLAIN, SOURCE, Run
 from ml4t_backtest_broker_simulation.profiles import PROFILES
 from ml4t_backtest_broker_simulation.rules import describe_rules, lay_out_rules
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from ml4t.backtest.core.clock import Rows
     from ml4t.backtest.interfaces import ExecutionModels, Portfolio, Setup
     from ml4t.backtest.state import RunState
-    from ml4t_backtest_broker_simulation.core import Run
-
 __all__ = ["SimulationBroker"]
 
 # Kind of rows -> fields as the core takes them.
@@ -91,7 +90,7 @@ class SimulationBroker(Broker):
         self._numbers = lay_out_rules(rules, self._latency, self._config.strict_ticks, self._models.setup)
         self._phrases = describe_rules(rules, self._config.profile, self._config.latency)
         if models.fill.function is not None:
-            self._models.setup[compiling.PLAIN] = 0
+            self._models.setup[PLAIN] = 0
         self._lay_out(models, portfolio)
         self._same_close = rules.market == "same-close"
         self._opens_only = rules.market == "open" and models.fill.function is None
@@ -146,15 +145,11 @@ class SimulationBroker(Broker):
 
     def get_state(self) -> dict[str, Any]:
         """Return what a snapshot must keep beside the tables: the states of the models, volumes."""
-        from ml4t_backtest_broker_simulation.core import LEGS
-
         kept = {"models": self._models.states.copy(), "legs": int(self._models.setup[LEGS])}
         return kept | {f"volumes {name}": values.copy() for name, values in self._volumes.items()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Take back what ``get_state`` returned."""
-        from ml4t_backtest_broker_simulation.core import LEGS
-
         self._models.states[:] = state["models"]
         self._models.setup[LEGS] = state["legs"]
         prefix = "volumes "
@@ -167,8 +162,6 @@ class SimulationBroker(Broker):
     # --- the core ---------------------------------------------------------------------------------------
 
     def _run(self, volumes: NDArray[np.float64]) -> Run:
-        from ml4t_backtest_broker_simulation.core import NOW, Run
-
         state, models = self._state, self._models
         models.setup[NOW] = state.now
         own = (models.setup, self._numbers, self._market, models.params, models.states, volumes)
@@ -177,13 +170,14 @@ class SimulationBroker(Broker):
         return Run(*own, state.counters, *(table.data for table in grown), *fixed, *self._sessions)
 
     def _enter(self, entry: Callable[..., None], *arguments: Any) -> None:
-        with np.errstate(all="ignore"):
+        if self._core.match is None:
+            with np.errstate(all="ignore"):
+                entry(*arguments)
+        else:
             entry(*arguments)
         self._models.raise_error()
 
     def _match(self, rows: Rows, start: int, stop: int, at_once: bool) -> None:
-        from ml4t_backtest_broker_simulation.core import AT_ONCE, SOURCE
-
         models = self._models
         source, fields = self._fields_of(rows)
         if source == 0 and fields[0] < 0 and self._opens_only:
@@ -214,8 +208,6 @@ class SimulationBroker(Broker):
         state, working = self._state, self._state.working
         meetings = working
         if self._limits or state.terms.count:
-            from ml4t_backtest_broker_simulation.core import LEGS
-
             meetings *= int(np.bincount(rows.symbol[start:stop]).max(initial=1))
             state.order_events.reserve(meetings * (4 + int(self._models.setup[LEGS])))
         state.order_events.reserve(meetings)

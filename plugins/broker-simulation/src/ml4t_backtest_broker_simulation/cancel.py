@@ -6,23 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from ml4t_backtest_broker_simulation.core import (
-    CANCELLED,
-    HELD,
-    LATENCY,
-    NOW,
-    ORDERS,
-    R_ONE_CANCELS,
-    Record,
-    Run,
-    change,
-    compiled,
-    count_in_book,
-    end,
-    is_live,
-    reason_of,
-    terms_of,
-)
+from ml4t_backtest_broker_simulation.core import Record, change, compiled, count_in_book, end, is_live, terms_of
+from ml4t_backtest_broker_simulation.layout import CANCELLED, HELD, LATENCY, NOW, ORDERS, R_ONE_CANCELS, Run, reason_of
 
 __all__ = ["at_once", "cancel_order", "cancel_targets", "not_open"]
 

@@ -5,19 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from ml4t_backtest_broker_simulation.cancel import R_CANCELLED
-from ml4t_backtest_broker_simulation.core import (
-    CANCELLED,
-    FAULT_SUM,
-    FILLS,
-    ORDERS,
-    Floats,
-    Run,
-    compiled,
-    end,
-    fault,
-    is_live,
-    reason_of,
-)
+from ml4t_backtest_broker_simulation.core import Floats, compiled, end, fault, is_live
+from ml4t_backtest_broker_simulation.layout import CANCELLED, FAULT_SUM, FILLS, ORDERS, Run, reason_of
 
 __all__ = ["FAULTS", "finish_orders"]
 

@@ -19,22 +19,21 @@ from numpy.typing import NDArray
 from ml4t.backtest.errors import PluginError, RunError
 from ml4t_backtest_broker_simulation.callback import Numba
 from ml4t_backtest_broker_simulation.checks import FAULTS, finish_orders
-from ml4t_backtest_broker_simulation.core import (
+from ml4t_backtest_broker_simulation.expire import end_sessions
+from ml4t_backtest_broker_simulation.layout import (
     ADDRESS,
     CALLBACK,
     FAULT,
     FAULT_ORDER,
     PARAMS,
-    PLAIN,
     PRESENT,
     SETUP_SIZE,
     STATES,
     STOP,
 )
-from ml4t_backtest_broker_simulation.expire import end_sessions
 from ml4t_backtest_broker_simulation.submit import submit_requests
 
-__all__ = ["PLAIN", "Core", "Models", "load_core", "plain"]
+__all__ = ["Core", "Models", "load_core", "plain"]
 
 _CALLBACK: Final = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int64)
 

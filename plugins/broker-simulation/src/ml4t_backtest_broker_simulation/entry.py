@@ -15,8 +15,9 @@ from numba.extending import intrinsic
 from ml4t.backtest import state
 from ml4t_backtest_broker_simulation.callback import Numba
 from ml4t_backtest_broker_simulation.checks import finish_orders
-from ml4t_backtest_broker_simulation.core import ADDRESS, Floats, Run
+from ml4t_backtest_broker_simulation.core import Floats
 from ml4t_backtest_broker_simulation.expire import end_sessions
+from ml4t_backtest_broker_simulation.layout import ADDRESS, Run
 from ml4t_backtest_broker_simulation.match import match_rows
 from ml4t_backtest_broker_simulation.settle import Functions
 from ml4t_backtest_broker_simulation.submit import submit_requests

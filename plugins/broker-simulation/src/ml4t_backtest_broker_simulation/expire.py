@@ -8,7 +8,9 @@ import numpy as np
 
 from ml4t_backtest_broker_simulation.accept import first_after
 from ml4t_backtest_broker_simulation.amend import adopt
-from ml4t_backtest_broker_simulation.core import (
+from ml4t_backtest_broker_simulation.core import compiled, end, is_open, sweep
+from ml4t_backtest_broker_simulation.family import settle_ends
+from ml4t_backtest_broker_simulation.layout import (
     AT_ONCE,
     BARS,
     CANCELLED,
@@ -26,13 +28,8 @@ from ml4t_backtest_broker_simulation.core import (
     TRAILING_STOP,
     TRAILING_STOP_LIMIT,
     Run,
-    compiled,
-    end,
-    is_open,
     reason_of,
-    sweep,
 )
-from ml4t_backtest_broker_simulation.family import settle_ends
 from ml4t_backtest_broker_simulation.price import market_price
 from ml4t_backtest_broker_simulation.trail import begin_trail, move_trail
 from ml4t_backtest_broker_simulation.view import look

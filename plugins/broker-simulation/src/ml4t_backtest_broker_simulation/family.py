@@ -8,12 +8,22 @@ import numpy as np
 
 from ml4t_backtest_broker_simulation.accept import set_term
 from ml4t_backtest_broker_simulation.core import (
+    change,
+    compiled,
+    count_in_book,
+    end,
+    is_live,
+    round_to_step,
+    whole_lots,
+)
+from ml4t_backtest_broker_simulation.layout import (
     ACCEPTED,
     CANCELLED,
     EXPIRED,
     HELD,
     MARKET_ORDER,
     NEXT_BAR,
+    NO_PHASE,
     OPEN_HIGH_LOW_CLOSE,
     PATH,
     R_ONE_CANCELS,
@@ -22,18 +32,11 @@ from ml4t_backtest_broker_simulation.core import (
     TRAILING_STOP,
     TRAILING_STOP_LIMIT,
     Run,
-    change,
-    compiled,
-    count_in_book,
-    end,
-    is_live,
     reason_of,
-    round_to_step,
-    whole_lots,
 )
 from ml4t_backtest_broker_simulation.trail import begin_trail
 
-__all__ = ["child_part", "end_group", "leave", "settle_ends", "spread_fill"]
+__all__ = ["child_part", "end_group", "leave", "leave_nothing", "settle_ends", "spread_fill"]
 
 R_PARENT_FILLED: Final = reason_of("parent-filled")
 
@@ -77,6 +80,14 @@ def leave(run: Run, event: int, i: int, phase: int, price: float) -> None:
 
 
 @compiled
+def leave_nothing(run: Run, i: int) -> None:
+    """Keep an order from what is left of the bar."""
+    terms = run.terms[run.orders[i]["terms"]]
+    terms["event_row"] = run.counters[ROWS]
+    terms["event_phase"] = NO_PHASE
+
+
+@compiled
 def release(run: Run, parent: int, i: int, phase: int, price: float, formed_at: int) -> None:
     """Let a child fill, from what is left of the parent's bar on; one that is free already takes its larger part."""
     order = run.orders[i]
@@ -93,8 +104,7 @@ def release(run: Run, parent: int, i: int, phase: int, price: float, formed_at: 
     if order["kind"] == TRAILING_STOP or order["kind"] == TRAILING_STOP_LIMIT:
         begin_trail(run, i, price)
     if phase > 3 or run.setup[NEXT_BAR] != 0 or order["kind"] == MARKET_ORDER:
-        terms["met_row"] = stamp
-        terms["event_row"] = 0
+        leave_nothing(run, i)
     else:
         leave(run, parent, i, phase, price)
 

@@ -8,6 +8,19 @@ import numpy as np
 
 from ml4t_backtest_broker_simulation.amend import adopt
 from ml4t_backtest_broker_simulation.core import (
+    change,
+    compiled,
+    end,
+    fault,
+    inlined,
+    is_open,
+    sweep,
+    unlink,
+    write_event,
+)
+from ml4t_backtest_broker_simulation.expire import close_row
+from ml4t_backtest_broker_simulation.family import leave, leave_nothing, settle_ends
+from ml4t_backtest_broker_simulation.layout import (
     AT_ONCE,
     BARS,
     CANCELLED,
@@ -28,20 +41,9 @@ from ml4t_backtest_broker_simulation.core import (
     VOLUME_RULE,
     WORKING,
     Run,
-    change,
-    compiled,
-    end,
-    fault,
-    inlined,
-    is_open,
     reason_of,
-    sweep,
-    unlink,
     whole,
-    write_event,
 )
-from ml4t_backtest_broker_simulation.expire import close_row
-from ml4t_backtest_broker_simulation.family import leave, settle_ends
 from ml4t_backtest_broker_simulation.price import (
     R_LIMIT,
     R_NEXT_CLOSE,
@@ -92,7 +94,7 @@ def trigger(run: Run, i: int, phase: int, price: float, reason: int) -> None:
         order["limit_price"] = order["stop_price"] + terms["limit_offset"]
     change(run, i, np.int64(order["status"]), R_TRIGGERED)
     if phase > 3:
-        terms["met_row"] = run.counters[ROWS]
+        leave_nothing(run, i)
     else:
         leave(run, i, i, phase, price)
 

@@ -9,7 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from ml4t_backtest_broker_simulation.core import (
+from ml4t_backtest_broker_simulation.core import Record, compiled
+from ml4t_backtest_broker_simulation.layout import (
     AT_ONCE,
     BARS,
     CLOSE,
@@ -32,9 +33,7 @@ from ml4t_backtest_broker_simulation.core import (
     TRAIL_CLOSE,
     TRAILING_STOP,
     TRAILING_STOP_LIMIT,
-    Record,
     Run,
-    compiled,
     reason_of,
 )
 from ml4t_backtest_broker_simulation.trail import moved_level, trail_level

@@ -8,6 +8,7 @@ import numpy as np
 
 from ml4t.backtest.errors import RunFileError
 from ml4t.backtest.interfaces.models import FillRules
+from ml4t_backtest_broker_simulation import layout
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,16 +35,14 @@ def lay_out_rules(rules: FillRules, latency: int, strict_ticks: bool, setup: NDA
     Raises:
         RunFileError: A rule has a value that nobody knows, or rules contradict each other.
     """
-    from ml4t_backtest_broker_simulation import core
-
     places: dict[str, int] = {
-        "market": core.MARKET_RULE,
-        "sees": core.SEES_CLOSE,
-        "limit": core.CROSS,
-        "path": core.PATH,
-        "trail": core.TRAIL_CLOSE,
-        "children": core.NEXT_BAR,
-        "beyond_limit": core.WAIT_BEYOND,
+        "market": layout.MARKET_RULE,
+        "sees": layout.SEES_CLOSE,
+        "limit": layout.CROSS,
+        "path": layout.PATH,
+        "trail": layout.TRAIL_CLOSE,
+        "children": layout.NEXT_BAR,
+        "beyond_limit": layout.WAIT_BEYOND,
     }
     hints: dict[str, Any] = get_type_hints(FillRules)
     for name, place in places.items():
@@ -53,10 +52,10 @@ def lay_out_rules(rules: FillRules, latency: int, strict_ticks: bool, setup: NDA
         raise RunFileError(f"volume_limit of the fill model was {rules.volume_limit}; give a part of the volume >= 0")
     if latency and rules.market == "same-close":
         raise RunFileError("fills at the same close leave no time for a latency; set latency to 0s")
-    setup[core.VOLUME_RULE] = 1 + basis if rules.volume_limit else 0
-    setup[core.STRICT_TICKS] = strict_ticks
-    setup[core.LATENCY] = latency
-    setup[core.PLAIN] = rules.market != "vwap" and not rules.volume_limit
+    setup[layout.VOLUME_RULE] = 1 + basis if rules.volume_limit else 0
+    setup[layout.STRICT_TICKS] = strict_ticks
+    setup[layout.LATENCY] = latency
+    setup[layout.PLAIN] = rules.market != "vwap" and not rules.volume_limit
     return np.array([rules.volume_limit])
 
 

@@ -9,6 +9,17 @@ import numpy as np
 
 from ml4t_backtest_broker_simulation.callback import call_back
 from ml4t_backtest_broker_simulation.core import (
+    Record,
+    change,
+    compiled,
+    count_in_book,
+    end,
+    fault,
+    inlined,
+    round_to_step,
+)
+from ml4t_backtest_broker_simulation.family import spread_fill
+from ml4t_backtest_broker_simulation.layout import (
     AT_ONCE,
     BARS,
     CALLBACK,
@@ -27,19 +38,10 @@ from ml4t_backtest_broker_simulation.core import (
     STATES,
     STOP,
     WORKING,
-    Record,
     Run,
-    change,
-    compiled,
-    count_in_book,
-    end,
-    fault,
-    inlined,
     reason_of,
-    round_to_step,
     whole,
 )
-from ml4t_backtest_broker_simulation.family import spread_fill
 from ml4t_backtest_broker_simulation.price import R_LIMIT, R_LIMIT_BETTER
 from ml4t_backtest_broker_simulation.view import earliest
 from ml4t_backtest_broker_simulation.volume import amount, take_volume

@@ -9,7 +9,9 @@ import numpy as np
 from ml4t_backtest_broker_simulation.accept import refusal, set_term, worse_tick
 from ml4t_backtest_broker_simulation.amend import amend_order
 from ml4t_backtest_broker_simulation.cancel import cancel_order, cancel_targets
-from ml4t_backtest_broker_simulation.core import (
+from ml4t_backtest_broker_simulation.core import Record, change, compiled, sweep, terms_of
+from ml4t_backtest_broker_simulation.family import end_group, settle_ends
+from ml4t_backtest_broker_simulation.layout import (
     ACCEPTED,
     CANCELLED,
     EXPIRED,
@@ -32,16 +34,10 @@ from ml4t_backtest_broker_simulation.core import (
     TRAILING_STOP,
     TRAILING_STOP_LIMIT,
     WORKING,
-    Record,
     Run,
-    change,
-    compiled,
     reason_of,
-    sweep,
-    terms_of,
     whole,
 )
-from ml4t_backtest_broker_simulation.family import end_group, settle_ends
 from ml4t_backtest_broker_simulation.trail import begin_trail
 
 __all__ = ["submit_requests"]

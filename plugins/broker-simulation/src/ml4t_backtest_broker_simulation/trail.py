@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ml4t_backtest_broker_simulation.core import Record, Run, compiled
+from ml4t_backtest_broker_simulation.core import Record, compiled
+from ml4t_backtest_broker_simulation.layout import Run
 
 __all__ = ["begin_trail", "move_trail", "moved_level", "trail_level"]
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ml4t_backtest_broker_simulation.core import (
+from ml4t_backtest_broker_simulation.core import Record, compiled, inlined
+from ml4t_backtest_broker_simulation.layout import (
     AT_ONCE,
     BARS,
     CLS,
@@ -16,16 +17,14 @@ from ml4t_backtest_broker_simulation.core import (
     IOC,
     LATENCY,
     MARKET_ORDER,
+    NO_PHASE,
     NOW,
     OPG,
     QUOTES,
     ROWS,
     SEES_CLOSE,
     SOURCE,
-    Record,
     Run,
-    compiled,
-    inlined,
 )
 
 __all__ = ["earliest", "load_row", "look", "value_at"]
@@ -105,6 +104,8 @@ def look(run: Run, i: int) -> None:
     if row >= 0:
         terms = run.terms[row]
         left = terms["event_row"] == run.counters[ROWS]
+        if left and terms["event_phase"] == NO_PHASE:
+            return
         if terms["expires_at"] != 0:
             last = terms["expires_at"]
         if terms["next_quantity"] != 0.0:

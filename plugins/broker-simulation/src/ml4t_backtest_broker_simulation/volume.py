@@ -11,19 +11,9 @@ from typing import Final
 
 import numpy as np
 
-from ml4t_backtest_broker_simulation.core import (
-    AT_ONCE,
-    FOK,
-    PARTIAL,
-    QUOTES,
-    SOURCE,
-    VOLUME_LIMIT,
-    VOLUME_RULE,
-    Run,
-    compiled,
-    whole_lots,
-)
+from ml4t_backtest_broker_simulation.core import compiled, whole_lots
 from ml4t_backtest_broker_simulation.family import child_part
+from ml4t_backtest_broker_simulation.layout import AT_ONCE, FOK, PARTIAL, QUOTES, SOURCE, VOLUME_LIMIT, VOLUME_RULE, Run
 
 __all__ = ["VOLUMES", "amount", "note_volume", "take_volume"]
 
