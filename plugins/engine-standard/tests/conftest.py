@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from ml4t.backtest import Engine
-from ml4t.backtest.interfaces import Broker, Portfolio
+from ml4t.backtest.interfaces import Broker, FillRules, Portfolio
 from ml4t.backtest.state import ACCEPTED, CANCELLED, FILLED, REASONS, REFUSED, RunState
 from ml4t_backtest_testkit.plain_sources import HandCalendar, PlainSource, daily_bars, minute_bars
 
@@ -13,7 +13,7 @@ from ml4t_backtest_testkit.plain_sources import HandCalendar, PlainSource, daily
 class PlainFill:
     """The open of the next bar."""
 
-    mode = "next-open"
+    rules = FillRules()
     function = staticmethod(lambda orders, i, market, params, state: market[0]["open"])
 
     def params(self):

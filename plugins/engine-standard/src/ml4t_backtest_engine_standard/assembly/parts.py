@@ -29,20 +29,39 @@ class Instrument:
 
     Attributes:
         symbol: The symbol, or ``*`` for every symbol without an entry of its own.
-        lot: Order sizes are truncated to multiples of this; 1 means whole shares.
+        lot: Sizes in values, percents and targets are truncated to multiples of this, without it to whole units;
+            where it is given, an explicit quantity off it is refused.
         quantity_step: Positions are rounded to this after each fill; 0 turns rounding off.
         multiplier: Value of one unit at price 1.
+        tick: Limit and stop prices are multiples of this: others are rounded to the side that is worse for the
+            order, or refused with the broker's ``strict_ticks``; 0 for any price.
+        allow_negative_prices: Whether limit and stop prices may be zero or below.
     """
 
     symbol: str = "*"
-    lot: float = 1.0
+    lot: float | None = None
     quantity_step: float = 1e-9
     multiplier: float = 1.0
+    tick: float = 0.0
+    allow_negative_prices: bool = False
 
     def __post_init__(self) -> None:
         """Refuse sizes that no order could have."""
-        if not (0 < self.lot < np.inf and 0 < self.multiplier < np.inf and 0 <= self.quantity_step < np.inf):
-            raise ValueError("lot and multiplier must be above 0, quantity_step at least 0, all finite")
+        if not (0 < self.whole_lot < np.inf and 0 < self.multiplier < np.inf):
+            raise ValueError("lot and multiplier must be above 0 and finite")
+        if not (0 <= self.quantity_step < np.inf and 0 <= self.tick < np.inf):
+            raise ValueError("quantity_step and tick must be at least 0 and finite")
+
+    @property
+    def whole_lot(self) -> float:
+        """The lot that sizes are truncated to."""
+        return 1.0 if self.lot is None else self.lot
+
+    @property
+    def rules(self) -> tuple[float, ...]:
+        """What ``RunState.add_symbols`` takes."""
+        stated, negative = float(self.lot is not None), float(self.allow_negative_prices)
+        return (self.quantity_step, self.whole_lot, self.multiplier, self.tick, stated, negative)
 
 
 @dataclass(kw_only=True)
@@ -50,7 +69,7 @@ class Parts:
     """The opened components of a run and what was found on the way.
 
     Attributes:
-        rules: Symbol, or ``*`` for the rest -> its (quantity_step, lot, multiplier).
+        rules: Symbol, or ``*`` for the rest -> its rules of trading (``RunState.add_symbols``).
         start, end: First instant with callbacks, last instant, UTC ns.
         owners: (component, where it came from), for notes on errors.
         used: Distribution -> version of everything that takes part.
@@ -69,7 +88,7 @@ class Parts:
     risk: list[RiskManager]
     reporters: list[Reporter]
     capital: dict[str, float]
-    rules: dict[str, tuple[float, float, float]]
+    rules: dict[str, tuple[float, ...]]
     start: int
     end: int
     header: tuple[str, ...] = ()

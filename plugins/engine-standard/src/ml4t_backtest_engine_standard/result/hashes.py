@@ -15,8 +15,9 @@ its columns one after another, each whole; all numbers are little-endian:
                   was refused or has to wait; in the order in which the broker took them; prices as asked for
     requests/1    time, symbol, "<action> <side> <type> <time in force> <reason>", quantity, limit price, stop
                   price, trail amount, trail percent, limit offset, expires_at, how many orders back the
-                  parent, the group and the order to be amended are (-1 for none): a row for each order that
-                  is no plain market order, each that a risk manager changed, and each amendment, as asked for
+                  parent, the group and the order to be amended are (-1 for none), whether it only reduces (1
+                  or 0): a row for each order that is no plain market order, each that a risk manager changed,
+                  and each amendment, as asked for
     fills/1       formed_at, known_at, submitted_at, symbol, reason, quantity, price, commission, slippage
     ledger/1      time, symbol, kind, amount, balance
     equity/1      time, session, cash, equity, gross and net exposure, realised, unrealised, commission
@@ -124,7 +125,7 @@ def _request_block(state: RunState, times: NDArray[np.int64], made: NDArray[np.i
     back.append(np.where(amends & (rows["order_id"] >= 0), made - rows["order_id"], -1))
     numbers = [_numbers(rows[name]) for name in _FIGURES]
     columns = [times, _texts(state.symbols.names)[rows["symbol"]], _phrases(codes), *numbers, rows["expires_at"]]
-    return _block("requests/1", len(rows), [*columns, *back])
+    return _block("requests/1", len(rows), [*columns, *back, rows["reduce_only"].astype(np.int64)])
 
 
 def result_hash(state: RunState, rounds: Rounds = ()) -> str:
