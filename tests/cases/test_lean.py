@@ -16,7 +16,7 @@ import pytest
 from ml4t.backtest import Engine, Strategy
 
 BARS = ("open", "high", "low", "close")
-INTERACTIVE_BROKERS = {"use": "per-share", "rate": 0.005, "minimum": 1.0}
+INTERACTIVE_BROKERS = {"use": "per-share", "rate": 0.005, "minimum": 1.0, "maximum": 0.005}
 BUFFER = 0.0025
 
 
@@ -166,6 +166,46 @@ def test_four_targets_in_one_instant_are_sized_one_after_the_other(shared):
 
     compare(shared, result, "SetHoldingsRegressionAlgorithm")
     assert 1 == result.fills["timestamp"].n_unique()
+
+
+class SixLimits(Strategy):
+    """Buy 10 at limits far above and far below the market, with each time in force."""
+
+    def __init__(self):
+        self.orders = {}
+
+    def on_slice(self, market, context):
+        if not self.orders:
+            for name, settings, limits in (
+                ("GTC", {}, (100.0, 160.0)),
+                ("DAY", {}, (140.0, 180.0)),
+                ("GTD", {"expires_at": date(2013, 10, 10)}, (100.0, 160.0)),
+            ):
+                for limit in limits:
+                    order = context.order("SPY", 10, limit_price=limit, time_in_force=name, **settings)
+                    self.orders[name, limit] = order
+
+
+def test_time_in_force_decides_which_limits_stay(shared):
+    """TimeInForceAlgorithm: three fill at the next open, one ends with its day, one on its date, one stays."""
+    strategy = SixLimits()
+    feed = {"name": "trades", "frame": trades_of(shared), "bar": "1m", "stamp": "open"}
+    result = run(strategy, [feed], fill={"use": "next-open", "limit": "cross"})
+
+    compare(shared, result, "TimeInForceAlgorithm")
+    expected = {
+        ("GTC", 100.0): ("cancelled", "end-of-run"),
+        ("GTC", 160.0): ("filled", "limit-better"),
+        ("DAY", 140.0): ("expired", "day-over"),
+        ("DAY", 180.0): ("filled", "limit-better"),
+        ("GTD", 100.0): ("expired", "date-reached"),
+        ("GTD", 160.0): ("filled", "limit-better"),
+    }
+    assert expected == {key: (order.status, order.reason) for key, order in strategy.orders.items()}
+    local = result.fills["timestamp"].dt.convert_time_zone("America/New_York")
+    assert ["2013-10-07 09:31"] == local.dt.strftime("%Y-%m-%d %H:%M").unique().to_list()
+    ends = result.orders.filter(pl.col("status") == "expired")["timestamp"].dt.convert_time_zone("America/New_York")
+    assert [(7, 16), (10, 16)] == sorted(zip(ends.dt.day(), ends.dt.hour(), strict=True))
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.5, 1.0])
