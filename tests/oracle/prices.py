@@ -169,9 +169,10 @@ def _return(order: Order, view: View, rules: FillRules) -> Meeting | None:
     if rules.trail != "extreme" or view.high is None or view.low is None or level is None or level == order.level:
         return None
     # "With path `open-high-low-close` a selling order whose low reaches the new level fills at it in phase 2, where
-    # what it sees of the bar begins before phase 2."
+    # the open is known and what it sees of the bar begins before phase 2."
     begins = max((phase for _, phase in order.events), default=OPEN)
-    if rules.path == "open-high-low-close" and order.side < 0 and view.low <= level and begins < 2:
+    on_its_way = rules.path == "open-high-low-close" and order.side < 0 and view.open is not None and begins < 2
+    if on_its_way and view.low <= level:
         return Meeting(2, level, "stop")
     # "With `"extreme"` and a range that may be taken, a close at or beyond the new level fills at that level in
     # phase 3, reason `stop`"
