@@ -17,9 +17,12 @@ Ints = NDArray[np.int64]
 
 def blank_requests(size: int) -> NDArray[np.void]:
     """Return rows of plain market orders that have neither symbol nor quantity yet."""
-    rows = np.empty(size, REQUEST)
+    return _blanked(np.empty(size, REQUEST))
+
+
+def _blanked(rows: NDArray[np.void]) -> NDArray[np.void]:
     # As bytes: NumPy writes structured rows field by field.
-    rows.view(np.uint8).reshape(size, REQUEST.itemsize)[:] = _BLANK
+    rows.view(np.uint8).reshape(len(rows), REQUEST.itemsize)[:] = _BLANK
     return rows
 
 
@@ -48,7 +51,7 @@ class Outbox:
         self.count = 0
         self.unusual = self.closed = False
         self._state = state
-        self._rows: NDArray[np.void] = blank_requests(64)
+        self._rows: NDArray[np.void] = np.empty(64, REQUEST)
         self._orders = 0
         self._open: Floats | None = None
         self._target: Floats | None = None
@@ -187,7 +190,7 @@ class Outbox:
     def take(self) -> NDArray[np.void]:
         """Return the waiting requests and start a new round."""
         rows = self._rows[: self.count]
-        self._rows = blank_requests(len(self._rows))
+        self._rows = np.empty(len(self._rows), REQUEST)
         self.count = self._orders = 0
         self.unusual = False
         self._open = self._target = None
@@ -217,9 +220,9 @@ class Outbox:
             self._open = self._target = None
         first, self.count = self.count, self.count + size
         if self.count > len(self._rows):
-            grown = blank_requests(max(self.count, 2 * len(self._rows)))
+            grown = np.empty(max(self.count, 2 * len(self._rows)), REQUEST)
             grown[:first] = self._rows[:first]
             self._rows = grown
-        rows = self._rows[first : self.count]
+        rows = _blanked(self._rows[first : self.count])
         rows["known_at"] = self._state.known_at
         return rows

@@ -44,10 +44,12 @@ __all__ = ["decision_hash", "result_hash"]
 
 _BY_STRATEGY = [REASONS.index("cancelled-by-strategy"), REASONS.index("replaced-by-target")]
 _REQUESTS = [REASONS.index("cancel-requested"), REASONS.index("amended")]
+_VERDICTS = np.isin(np.arange(len(tables.STATUSES)), (tables.ACCEPTED, tables.HELD, tables.REFUSED, tables.CANCELLED))
 _UNKNOWN = REASONS.index("unknown-order")
 _FIGURES = ("quantity", "limit_price", "stop_price", "trail_amount", "trail_percent", "limit_offset")
 
-_OF_ORDER = ("symbol", "kind", "time_in_force")
+_OF_ORDER = ("symbol", "kind", "time_in_force", "limit_price", "stop_price")
+_NOBODY: dict[str, float] = {"symbol": -1, "kind": 0, "time_in_force": 0, "limit_price": np.nan, "stop_price": np.nan}
 
 # (time, orders before, REQUEST rows) of each round that had more than plain market orders and cancels.
 Rounds: TypeAlias = "Sequence[tuple[int, int, NDArray[np.void]]]"
@@ -72,18 +74,16 @@ def _decision_block(state: RunState, asked: NDArray[np.void] | None) -> bytes:
     rows = _decisions(events, len(orders))
     ids = events["order_id"][rows]
     unknown = (ids < 0) | (ids >= len(orders))  # a request that named no order
-    ids = np.where(unknown, 0, ids)
-    known: dict[str, NDArray[Any]] = {
-        name: orders[name][ids] if len(orders) else np.zeros(len(ids), np.int64) for name in _OF_ORDER
-    }
-    known["symbol"] = np.where(unknown, -1, known["symbol"])
-    for name in ("limit_price", "stop_price"):
-        prices = orders[name]
-        if asked is not None:  # amendments and trailing stops have moved those in the table
+    known: dict[str, NDArray[Any]] = {}
+    for name in _OF_ORDER:
+        column = orders[name]
+        if asked is not None and name.endswith("price"):  # amendments and trailing stops have moved those in the table
             placed = asked[(asked["action"] == 0) & (asked["order_id"] < len(orders))]
-            prices = prices.copy()
-            prices[placed["order_id"]] = placed[name]
-        known[name] = np.where(unknown, np.nan, prices[ids] if len(orders) else np.nan)
+            column = column.copy()
+            column[placed["order_id"]] = placed[name]
+        if unknown.any():
+            column = np.append(column, column.dtype.type(_NOBODY[name]))
+        known[name] = column[np.where(unknown, len(orders), ids) if unknown.any() else ids]
     quantity = _numbers(events["quantity"][rows])
     codes = (
         (events["status"][rows], tables.STATUSES),
@@ -152,11 +152,14 @@ def result_hash(state: RunState, rounds: Rounds = ()) -> str:
 
 def _decisions(events: NDArray[np.void], n_orders: int) -> NDArray[np.int64]:
     """Return the rows of each order's first verdict, of each end and each request that the strategy asked for."""
-    status, ids, reason = np.ascontiguousarray(events["status"]), events["order_id"], events["reason"]
-    verdicts = np.flatnonzero((status != tables.SUBMITTED) & (ids >= 0) & (ids < n_orders) & (reason != _UNKNOWN))
+    status, reason = (np.ascontiguousarray(events[name]) for name in ("status", "reason"))
+    ids = events["order_id"]
+    verdicts = np.flatnonzero(_VERDICTS[status] & (reason != _UNKNOWN))
     first = np.zeros(n_orders, np.int64)
     first[ids[verdicts[::-1]]] = verdicts[::-1]  # of several written to one place the last, here the earliest, stays
-    chosen = (status == tables.REFUSED) | np.isin(reason, _REQUESTS)
+    chosen = status == tables.REFUSED
+    for request in _REQUESTS:
+        chosen |= reason == request
     cancelled = np.flatnonzero(status == tables.CANCELLED)
     chosen[cancelled] |= np.isin(reason[cancelled], _BY_STRATEGY)
     chosen[verdicts] |= first[ids[verdicts]] == verdicts
