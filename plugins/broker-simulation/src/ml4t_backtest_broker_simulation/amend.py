@@ -15,7 +15,6 @@ from ml4t_backtest_broker_simulation.layout import (
     LATENCY,
     LIMIT,
     NOW,
-    OPG,
     STOP_LIMIT,
     STOP_ORDER,
     STRICT_TICKS,
@@ -101,8 +100,7 @@ def adopt(run: Run, i: int) -> None:
     moment = terms["amended_at"]
     terms["next_quantity"] = 0.0
     terms["amended_at"] = 0
-    if order["time_in_force"] == OPG and terms["active_from"] < moment:
-        terms["expires_at"] = moment  # its open is past
+    terms["left_open"], terms["left_high"], terms["left_low"] = np.nan, np.nan, np.nan  # formed before
     if order["status"] != HELD:
         terms["active_from"] = max(terms["active_from"], moment)
     order["limit_price"] = terms["next_limit_price"]

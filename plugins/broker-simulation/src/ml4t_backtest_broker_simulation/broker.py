@@ -85,7 +85,7 @@ class SimulationBroker(Broker):
         rules = models.fill.rules
         self._state = state
         self._market = np.zeros(2, tables.MARKET)
-        self._core = compiling.load_core()
+        self._interpreted = compiling.interpreted()
         self._models = compiling.Models()
         self._numbers = lay_out_rules(rules, self._latency, self._config.strict_ticks, self._models.setup)
         self._phrases = describe_rules(rules, self._config.profile, self._config.latency)
@@ -108,7 +108,7 @@ class SimulationBroker(Broker):
         state.orders.reserve(count)
         state.order_events.reserve(3 * count + 2 * state.working)
         state.terms.reserve(2 * count + state.working)
-        self._enter(self._core.submit, self._run(_NO_VOLUMES), requests)
+        self._enter("submit", self._run(_NO_VOLUMES), requests)
 
     def match(self, rows: Rows, start: int, stop: int) -> None:
         """Let working orders meet price rows; see ``Broker.match``."""
@@ -125,13 +125,13 @@ class SimulationBroker(Broker):
         state = self._state
         if state.working and state.terms.count:
             state.order_events.reserve(4 * state.working)
-            self._enter(self._core.end_session, self._run(_NO_VOLUMES))
+            self._enter("end_session", self._run(_NO_VOLUMES))
 
     def finish(self) -> None:
         """Cancel every working order with reason ``end-of-run``, and check the run; see ``Broker.finish``."""
         self._state.order_events.reserve(self._state.working)
         count = self._state.orders.count
-        self._enter(self._core.finish, self._run(_NO_VOLUMES), np.zeros(count), np.zeros(count))
+        self._enter("finish", self._run(_NO_VOLUMES), np.zeros(count), np.zeros(count))
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -169,12 +169,17 @@ class SimulationBroker(Broker):
         fixed = (state.instruments, state.books, state.positions, state.accounts)
         return Run(*own, state.counters, *(table.data for table in grown), *fixed, *self._sessions)
 
-    def _enter(self, entry: Callable[..., None], *arguments: Any) -> None:
-        if self._core.match is None:
+    def _enter(self, name: str, run: Run, *arguments: Any) -> None:
+        """Call an entry of the core, compiled or interpreted."""
+        if self._interpreted:
+            from ml4t_backtest_broker_simulation.interpreted import ENTRIES
+
             with np.errstate(all="ignore"):
-                entry(*arguments)
+                ENTRIES[name](run, tuple(self._models.functions), *arguments)
         else:
-            entry(*arguments)
+            from ml4t_backtest_broker_simulation.compile import load_entry
+
+            load_entry(name)(run, *arguments)
         self._models.raise_error()
 
     def _match(self, rows: Rows, start: int, stop: int, at_once: bool) -> None:
@@ -186,14 +191,9 @@ class SimulationBroker(Broker):
         self._reserve(rows, start, stop)
         volumes = self._volumes_of(rows, start, stop) if self._limits else _NO_VOLUMES
         run = self._run(volumes)
+        plain = source == 0 and models.setup[PLAIN] and not self._state.terms.count
         columns = (rows.known_at, rows.event_time, rows.bar_start, rows.symbol, rows.values, fields)
-        if self._core.match is not None:
-            self._core.match(run, *columns, start, stop)
-            models.raise_error()
-            return
-        from ml4t_backtest_broker_simulation.match import match_rows
-
-        self._enter(match_rows, run, tuple(models.functions), columns, start, stop)
+        self._enter("match_plain" if plain else "match", run, *columns, start, stop)
 
     def _fields_of(self, rows: Rows) -> tuple[int, NDArray[np.int64]]:
         spec = rows.spec

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numba
 import numpy as np
@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from ml4t.backtest.errors import PluginError, RunError
 from ml4t_backtest_broker_simulation.callback import Numba
-from ml4t_backtest_broker_simulation.checks import FAULTS, finish_orders
-from ml4t_backtest_broker_simulation.expire import end_sessions
+from ml4t_backtest_broker_simulation.checks import FAULTS
 from ml4t_backtest_broker_simulation.layout import (
     ADDRESS,
     CALLBACK,
@@ -33,19 +32,9 @@ from ml4t_backtest_broker_simulation.layout import (
 )
 from ml4t_backtest_broker_simulation.submit import submit_requests
 
-__all__ = ["Core", "Models", "load_core", "plain"]
+__all__ = ["Models", "interpreted", "load_entry", "plain"]
 
 _CALLBACK: Final = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int64)
-
-
-@dataclass(frozen=True, slots=True)
-class Core:
-    """The entries of the core; see ``entry``. ``match`` is None where the source is interpreted."""
-
-    submit: Callable[..., None]
-    end_session: Callable[..., None]
-    finish: Callable[..., None]
-    match: Callable[..., None] | None
 
 
 def interpreted() -> bool:
@@ -59,19 +48,14 @@ def plain(function: Callable[..., Any]) -> Callable[..., float]:
 
 
 @cache
-def load_core() -> Core:
-    """Compile the entries, or load them from the cache folder; once per process, since code has no state."""
+def load_entry(name: str) -> Callable[..., None]:
+    """Compile an entry, or load it from the cache folder; once per process, since code has no state."""
     from ml4t_backtest_broker_simulation import entry
 
-    if interpreted():
-        return Core(submit_requests, end_sessions, finish_orders, None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NumbaExperimentalFeatureWarning)  # functions as values
-        entries = {
-            name: numba.njit(signature, error_model="numpy", cache=True, _nrt=False)(getattr(entry, name))
-            for name, signature in entry.SIGNATURES.items()
-        }
-    return Core(entries["submit"], entries["end_session"], entries["finish"], entries["match"])
+        compiler = numba.njit(entry.SIGNATURES[name], error_model="numpy", cache=True, _nrt=False)
+        return cast("Callable[..., None]", compiler(getattr(entry, name)))
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ from ml4t_backtest_broker_simulation.layout import (
     HELD,
     LATENCY,
     LEADS_TO,
+    NOBODY,
     NOW,
     ORDER_EVENTS,
     PARTIAL,
@@ -144,7 +145,7 @@ def unlink(run: Run, i: int, previous: int) -> None:
 def sweep(run: Run, symbol: int) -> None:
     """Take ended orders out of a symbol's list; an empty book is exactly zero."""
     orders = run.orders
-    previous = -1
+    previous = NOBODY
     i = run.books[symbol]["first"]
     while i >= 0:
         following = orders[i]["next"]

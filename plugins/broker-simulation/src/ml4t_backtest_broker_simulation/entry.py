@@ -15,14 +15,15 @@ from numba.extending import intrinsic
 from ml4t.backtest import state
 from ml4t_backtest_broker_simulation.callback import Numba
 from ml4t_backtest_broker_simulation.checks import finish_orders
-from ml4t_backtest_broker_simulation.core import Floats
+from ml4t_backtest_broker_simulation.core import Floats, Integers, compiled
 from ml4t_backtest_broker_simulation.expire import end_sessions
 from ml4t_backtest_broker_simulation.layout import ADDRESS, Run
 from ml4t_backtest_broker_simulation.match import match_rows
+from ml4t_backtest_broker_simulation.plain import match_plain_rows
 from ml4t_backtest_broker_simulation.settle import Functions
 from ml4t_backtest_broker_simulation.submit import submit_requests
 
-__all__ = ["APPLY_FILL", "MODEL", "SIGNATURES", "end_session", "finish", "match", "submit"]
+__all__ = ["APPLY_FILL", "MODEL", "SIGNATURES", "end_session", "finish", "match", "match_plain", "submit"]
 
 
 def _table(dtype: Numba) -> Numba:
@@ -69,11 +70,13 @@ _COLUMNS = Run(
 )
 RUN = types.NamedTuple(tuple(_COLUMNS), Run)
 
+_MATCH = types.void(
+    *(RUN, _TIMES, _TIMES, _TIMES, _read_only(types.int32), _read_only(types.float64, 2), _TIMES),
+    *(types.int64, types.int64),
+)
 SIGNATURES = {
-    "match": types.void(
-        *(RUN, _TIMES, _TIMES, _TIMES, _read_only(types.int32), _read_only(types.float64, 2), _TIMES),
-        *(types.int64, types.int64),
-    ),
+    "match": _MATCH,
+    "match_plain": _MATCH,
     "submit": types.void(RUN, _table(state.REQUEST)),
     "end_session": types.void(RUN),
     "finish": types.void(RUN, _FLOATS, _FLOATS),
@@ -106,6 +109,35 @@ _model_at = _function_at(MODEL)
 _apply_fill_at = _function_at(APPLY_FILL)
 
 
+@compiled
+def _models_of(setup: Integers) -> Functions:
+    """Return the run's functions: fill, slippage, impact, commission, apply_fill."""
+    return (
+        _model_at(setup[ADDRESS], setup[ADDRESS + 1]),
+        _model_at(setup[ADDRESS + 2], setup[ADDRESS + 3]),
+        _model_at(setup[ADDRESS + 4], setup[ADDRESS + 5]),
+        _model_at(setup[ADDRESS + 6], setup[ADDRESS + 7]),
+        _apply_fill_at(setup[ADDRESS + 8], setup[ADDRESS + 9]),
+    )
+
+
+def match_plain(
+    run: Run,
+    known_at: Numba,
+    event_time: Numba,
+    bar_start: Numba,
+    symbols: Numba,
+    values: Numba,
+    fields: Numba,
+    start: int,
+    stop: int,
+) -> None:
+    """Let plain market orders meet bars; see ``plain.match_plain_rows``."""
+    models = _models_of(run.setup)
+    rows = (known_at, event_time, bar_start, symbols, values, fields)
+    match_plain_rows(run, models, rows, start, stop)
+
+
 def match(
     run: Run,
     known_at: Numba,
@@ -118,14 +150,7 @@ def match(
     stop: int,
 ) -> None:
     """Let working orders meet rows; see ``match.match_rows``."""
-    setup = run.setup
-    models: Functions = (
-        _model_at(setup[ADDRESS], setup[ADDRESS + 1]),
-        _model_at(setup[ADDRESS + 2], setup[ADDRESS + 3]),
-        _model_at(setup[ADDRESS + 4], setup[ADDRESS + 5]),
-        _model_at(setup[ADDRESS + 6], setup[ADDRESS + 7]),
-        _apply_fill_at(setup[ADDRESS + 8], setup[ADDRESS + 9]),
-    )
+    models = _models_of(run.setup)
     rows = (known_at, event_time, bar_start, symbols, values, fields)
     match_rows(run, models, rows, start, stop)
 

@@ -19,7 +19,10 @@ from ml4t_backtest_broker_simulation.core import (
 from ml4t_backtest_broker_simulation.layout import (
     ACCEPTED,
     CANCELLED,
+    COMPLETE,
     EXPIRED,
+    FILLED,
+    GROUPS_CANCEL,
     HELD,
     MARKET_ORDER,
     NEXT_BAR,
@@ -93,6 +96,8 @@ def release(run: Run, parent: int, i: int, phase: int, price: float, formed_at: 
     order = run.orders[i]
     terms = run.terms[order["terms"]]
     stamp = run.counters[ROWS]
+    if run.setup[NEXT_BAR] == COMPLETE and run.orders[parent]["status"] != FILLED:
+        return
     if order["status"] != HELD:
         if phase > 0 or run.setup[NEXT_BAR] != 0:
             terms["met_row"] = stamp
@@ -141,7 +146,10 @@ def spread_fill(run: Run, i: int, quantity: float, phase: int, price: float, for
         row = orders[k]["terms"]
         if k != i and row >= 0 and is_live(orders[k]["status"]):
             if group >= 0 and terms[row]["group"] == group:
-                reduce(run, k, abs(quantity))
+                if run.setup[GROUPS_CANCEL] == 0:
+                    reduce(run, k, abs(quantity))
+                elif own["parent"] < 0 or orders[i]["status"] == FILLED:
+                    end(run, k, CANCELLED, R_ONE_CANCELS)
             elif terms[row]["parent"] == i:
                 release(run, i, k, phase, price, formed_at)
         k = orders[k]["next"]
@@ -169,7 +177,8 @@ def end_children(run: Run, symbol: int, parent: int) -> None:
         if order["terms"] >= 0 and is_live(order["status"]) and run.terms[order["terms"]]["parent"] == parent:
             part = child_part(run, k)
             step = run.instruments[symbol]["quantity_step"]
-            if not round_to_step(part - abs(order["filled"]), step) > 0.0:
+            never = run.setup[NEXT_BAR] == COMPLETE and order["status"] == HELD
+            if never or not round_to_step(part - abs(order["filled"]), step) > 0.0:
                 end(run, k, CANCELLED, R_PARENT_ENDED)
             elif part < abs(order["quantity"]):
                 before = order["quantity"]

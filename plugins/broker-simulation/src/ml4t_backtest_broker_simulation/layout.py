@@ -36,8 +36,8 @@ SEES_CLOSE: Final = 32
 CROSS: Final = 33  # the market has to trade through a limit
 PATH: Final = 34
 TRAIL_CLOSE: Final = 35
-NEXT_BAR: Final = 36  # children see nothing of the bar that releases them
-WAIT_BEYOND: Final = 37  # what slippage would take beyond its limit waits
+NEXT_BAR: Final = 36  # children see nothing of the bar that releases them; 2: of that which completes their entry
+BEYOND: Final = 37  # what slippage would take beyond its limit: 0 is clipped, 1 waits, 2 pays it
 STRICT_TICKS: Final = 38
 LATENCY: Final = 39
 VOLUME_RULE: Final = 40  # 0 no cap, 1 of the row, 2 of the row before
@@ -48,13 +48,21 @@ NOW: Final = 44
 FAULT: Final = 45
 FAULT_ORDER: Final = 46
 LEGS: Final = 47  # most orders of one group so far
+GROUPS_CANCEL: Final = 48  # a fill ends the others of its group
+REACHED: Final = 49  # what stays reached
+OWN_VOLUME: Final = 50  # each order has the volume to itself
+SLIPS_ON: Final = 51  # which fills slip
+SLIPS_WITHIN: Final = 52  # slippage ends at the bar's high and low
 SETUP_SIZE: Final = 64
 
 # Places in NUMBERS.
 VOLUME_LIMIT: Final = 0
 
 OPEN, CLOSE, VWAP, SAME_CLOSE = range(4)
-PESSIMISTIC, OPTIMISTIC, OPEN_HIGH_LOW_CLOSE = range(3)
+PESSIMISTIC, OPTIMISTIC, OPEN_HIGH_LOW_CLOSE, SUBMISSION = range(4)
+COMPLETE: Final = 2
+STOPS, NOTHING, EVERYTHING = range(3)
+OPENS_AND_STOPS: Final = 2
 BARS, QUOTES, TRADES = range(3)
 
 MARKET_ORDER, LIMIT, STOP_ORDER, STOP_LIMIT, TRAILING_STOP, TRAILING_STOP_LIMIT = range(6)
@@ -71,6 +79,7 @@ ROWS: Final = 12  # rows that working orders met
 CLIENTS: Final = 13  # newest client id used
 
 NO_PHASE: Final = 9
+NOBODY: Final = whole(-1)
 FOREVER: Final = 9223372036854775807
 
 # What a status may become, one bit per status: the table of states in docs/reference/orders.md.

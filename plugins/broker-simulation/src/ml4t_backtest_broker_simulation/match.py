@@ -10,32 +10,22 @@ from ml4t_backtest_broker_simulation.amend import adopt
 from ml4t_backtest_broker_simulation.core import (
     change,
     compiled,
-    end,
-    fault,
-    inlined,
     is_open,
     sweep,
-    unlink,
-    write_event,
 )
 from ml4t_backtest_broker_simulation.expire import close_row
-from ml4t_backtest_broker_simulation.family import leave, leave_nothing, settle_ends
+from ml4t_backtest_broker_simulation.family import leave, settle_ends
 from ml4t_backtest_broker_simulation.layout import (
     AT_ONCE,
-    BARS,
-    CANCELLED,
-    FAULT_EARLY,
-    FAULT_STATE,
-    FILLED,
-    LATENCY,
-    MARKET_RULE,
+    EVERYTHING,
     NO_PHASE,
-    NOW,
-    OPEN,
-    PLAIN,
+    NOTHING,
+    OPG,
+    PATH,
+    REACHED,
     ROWS,
-    SOURCE,
     STOP,
+    SUBMISSION,
     TRAILING_STOP,
     TRAILING_STOP_LIMIT,
     VOLUME_RULE,
@@ -46,34 +36,25 @@ from ml4t_backtest_broker_simulation.layout import (
 )
 from ml4t_backtest_broker_simulation.price import (
     R_LIMIT,
-    R_NEXT_CLOSE,
-    R_NEXT_OPEN,
-    R_SAME_CLOSE,
     R_STOP,
     candidate,
     is_limit,
     is_stop,
 )
 from ml4t_backtest_broker_simulation.settle import (
-    COMMISSION,
-    IMPACT,
-    R_PRICE,
-    SLIPPAGE,
     WAITS,
     Functions,
-    ask,
     fill_order,
-    pay,
-    write_fill,
 )
 from ml4t_backtest_broker_simulation.view import load_row
-from ml4t_backtest_broker_simulation.volume import note_volume
+from ml4t_backtest_broker_simulation.volume import note_volume, volume_left
 
 __all__ = ["match_rows"]
 
 R_TRIGGERED: Final = reason_of("triggered")
 
 FIRST_PHASE: Final = whole(0)
+HIDDEN: Final = whole(-1)
 
 Columns: TypeAlias = tuple[Any, ...]
 
@@ -93,10 +74,38 @@ def trigger(run: Run, i: int, phase: int, price: float, reason: int) -> None:
     if kind == TRAILING_STOP_LIMIT:
         order["limit_price"] = order["stop_price"] + terms["limit_offset"]
     change(run, i, np.int64(order["status"]), R_TRIGGERED)
-    if phase > 3:
-        leave_nothing(run, i)
+    if phase > 3 and run.setup[REACHED] == EVERYTHING:
+        return  # what reached the stop may have reached the limit
+    if phase > 3 or (run.setup[PATH] == SUBMISSION and phase > 0 and waits_beyond(run, i)):
+        terms["met_row"] = run.counters[ROWS]
     else:
         leave(run, i, i, phase, price)
+
+
+@compiled
+def waits_beyond(run: Run, i: int) -> bool:
+    """Say whether a limit beyond its stop waits: no path is assumed, and the bar does not close back past its open."""
+    order, raw = run.orders[i], run.market[1]
+    if order["quantity"] > 0.0:
+        return bool(order["limit_price"] < order["stop_price"] and not raw["close"] < raw["open"])
+    return bool(order["limit_price"] > order["stop_price"] and not raw["close"] >= raw["open"])
+
+
+@compiled
+def next_candidate(run: Run, i: int) -> tuple[int, float, int]:
+    """Return what the row can do to an order; where the old terms meet nothing, amended ones take their place."""
+    at, price, reason = candidate(run, i)
+    row = run.orders[i]["terms"]
+    if at == NO_PHASE and row >= 0 and run.setup[AT_ONCE] == 0:
+        terms, raw = run.terms[row], run.market[1]
+        if terms["next_quantity"] != 0.0 and raw["event_time"] >= terms["amended_at"]:
+            start = raw["bar_start"]
+            if run.orders[i]["time_in_force"] == OPG and terms["active_from"] <= start < terms["amended_at"]:
+                terms["expires_at"] = raw["event_time"]  # the open that it was for met the old terms
+            adopt(run, i)
+            if is_open(run.orders[i]["status"]):
+                return candidate(run, i)
+    return at, price, reason
 
 
 @compiled
@@ -104,14 +113,10 @@ def meet(run: Run, models: Functions, i: int, phase: int) -> int:
     """Let an order do what it can in a phase of the row; return the later phase in which it can do more."""
     order = run.orders[i]
     row = order["terms"]
-    at, price, reason = candidate(run, i)
-    if at == NO_PHASE and row >= 0 and run.setup[AT_ONCE] == 0:
-        terms = run.terms[row]
-        if terms["next_quantity"] != 0.0 and run.market[1]["event_time"] >= terms["amended_at"]:
-            adopt(run, i)
-            if not is_open(order["status"]):
-                return NO_PHASE
-            at, price, reason = candidate(run, i)
+    at, price, reason = next_candidate(run, i)
+    by_submission = run.setup[PATH] == SUBMISSION and at != NO_PHASE
+    if by_submission:
+        phase = at
     if at != phase:
         return at if at > phase else NO_PHASE
     kind = order["kind"]
@@ -121,18 +126,35 @@ def meet(run: Run, models: Functions, i: int, phase: int) -> int:
         trigger(run, i, phase, price, reason)
         if is_limit(kind):
             rested = False
-            at, price, reason = candidate(run, i)
+            at, price, reason = next_candidate(run, i)
+            if by_submission and at != NO_PHASE:
+                phase = at
             if at != phase:
                 return at if at > phase else NO_PHASE
+    if run.setup[REACHED] == EVERYTHING and row >= 0 and is_limit(kind):
+        run.terms[row]["reached"] = 1
     if row >= 0 and run.terms[row]["event_row"] == run.counters[ROWS] and is_limit(kind):
         rested = rested and run.terms[row]["triggered_at"] == 0
     maker = rested and reason == R_LIMIT and phase > 0 and phase < 4
     outcome = fill_order(run, models, i, phase, price, reason, maker)
+    forgets = stops and not is_limit(kind) and run.setup[REACHED] == NOTHING
     if outcome == WAITS and run.setup[STOP] == 0 and row >= 0:
         run.terms[row]["met_row"] = run.counters[ROWS]
-        if stops and not is_limit(kind):
+        if stops and not is_limit(kind) and not forgets:
             change(run, i, np.int64(order["status"]), R_TRIGGERED)
+    if forgets:
+        run.terms[row]["triggered_at"] = 0
+    if outcome == WAITS and hides(run, np.int64(order["symbol"]), order["quantity"] > 0.0):
+        return HIDDEN
     return NO_PHASE
+
+
+@compiled
+def hides(run: Run, symbol: int, buys: bool) -> bool:
+    """Say whether a row is used up, so that orders behind the one that found nothing left are not looked at."""
+    if run.setup[REACHED] != EVERYTHING or run.setup[VOLUME_RULE] == 0:
+        return False
+    return bool(volume_left(run, symbol, buys) == 0.0)
 
 
 @compiled
@@ -142,13 +164,19 @@ def meet_row(run: Run, models: Functions, symbol: int) -> None:
     run.counters[ROWS] += 1
     first = run.books[symbol]["first"]
     phase = FIRST_PHASE
+    if run.setup[VOLUME_RULE] != 0 and not run.market[1]["volume"] > 0.0 and hides(run, symbol, True):
+        phase = NO_PHASE
     while phase < NO_PHASE:
         lowest = NO_PHASE
         i = first
         while i >= 0:
             if is_open(orders[i]["status"]):
                 working = run.counters[WORKING]
-                lowest = min(lowest, meet(run, models, i, phase))
+                found = meet(run, models, i, phase)
+                if found == HIDDEN:
+                    lowest = NO_PHASE
+                    break
+                lowest = min(lowest, found)
                 if working != run.counters[WORKING]:
                     settle_ends(run, symbol)
                 if run.setup[STOP] != 0:
@@ -163,98 +191,6 @@ def meet_row(run: Run, models: Functions, symbol: int) -> None:
         i = orders[i]["next"]
     settle_ends(run, symbol)
     sweep(run, symbol)
-
-
-@compiled
-def are_plain(run: Run, symbol: int) -> bool:
-    """Say whether all working orders of a symbol are plain market orders."""
-    i = run.books[symbol]["first"]
-    while i >= 0:
-        if run.orders[i]["terms"] >= 0:
-            return False
-        i = run.orders[i]["next"]
-    return True
-
-
-@inlined
-def fill_plain(
-    run: Run, models: Functions, i: int, previous: int, reference: float, reason: int, formed_at: int
-) -> None:
-    """Fill a plain market order whole: what ``settle.fill_order`` comes to for it, without a function call."""
-    setup, counters, order, bar = run.setup, run.counters, run.orders[i], run.market[0]
-    quantity = order["quantity"] - order["filled"]
-    bar["price"] = reference
-    bar["quantity"] = quantity
-    shift = ask(SLIPPAGE, models[1], run, i)
-    if setup[STOP] != 0:
-        return
-    shift += ask(IMPACT, models[2], run, i)
-    if setup[STOP] != 0:
-        return
-    price = reference + shift
-    bar["price"] = price
-    commission = ask(COMMISSION, models[3], run, i)
-    if setup[STOP] != 0:
-        return
-    if not np.isfinite(price) or not np.isfinite(commission):
-        end(run, i, CANCELLED, R_PRICE)
-        unlink(run, i, previous)
-        return
-    if not is_open(order["status"]):
-        fault(setup, FAULT_STATE, i)
-    if setup[AT_ONCE] == 0 and formed_at < order["submitted_at"] + setup[LATENCY]:
-        fault(setup, FAULT_EARLY, i)
-    row = write_fill(run, order, reference, commission, reason, formed_at)
-    order["filled"] = order["quantity"]
-    order["commission"] += commission
-    order["status"] = FILLED
-    order["reason"] = reason
-    counters[WORKING] -= 1
-    if order["counts"] != 0:
-        book = run.books[order["symbol"]]
-        book["open_quantity"] -= quantity
-        if order["is_target"] != 0:
-            book["target_quantity"] -= quantity
-    unlink(run, i, previous)
-    run.fills[row]["sequence"] = write_event(run.events, counters, setup[NOW], order, FILLED, reason)
-    pay(run, models, row)
-
-
-@inlined
-def meet_plain(run: Run, models: Functions, symbol: int) -> None:
-    """Let plain market orders meet a bar, oldest first."""
-    setup, orders, bar, raw = run.setup, run.orders, run.market[0], run.market[1]
-    opens = setup[MARKET_RULE] == OPEN
-    at_once = setup[AT_ONCE] != 0
-    reference = raw["open"] if opens else raw["close"]
-    formed_at = raw["bar_start"] if opens else raw["event_time"]
-    reason = R_NEXT_OPEN if opens else R_SAME_CLOSE if at_once else R_NEXT_CLOSE
-    if np.isnan(reference):
-        return
-    bar["open"], bar["high"], bar["low"], bar["close"] = raw["open"], raw["high"], raw["low"], raw["close"]
-    bar["volume"], bar["vwap"] = raw["volume"], raw["vwap"]
-    bar["maker"] = 0
-    previous = -1
-    i = run.books[symbol]["first"]
-    while i >= 0:
-        following = orders[i]["next"]
-        submitted_at = orders[i]["submitted_at"]
-        first = submitted_at + setup[LATENCY]
-        allowed = formed_at >= first if opens else formed_at > first
-        if at_once:
-            allowed = submitted_at == setup[NOW]
-        if allowed:
-            if not opens:
-                sees_range = raw["bar_start"] >= first and not at_once
-                bar["open"] = raw["open"] if sees_range else np.nan
-                bar["high"] = raw["high"] if sees_range else np.nan
-                bar["low"] = raw["low"] if sees_range else np.nan
-            fill_plain(run, models, i, previous, reference, reason, formed_at)
-            if setup[STOP] != 0:
-                return
-        if is_open(orders[i]["status"]):
-            previous = i
-        i = following
 
 
 @compiled
@@ -294,9 +230,6 @@ def match_rows(run: Run, models: Functions, rows: Columns, start: int, stop: int
         bar["event_time"] = event_time[r]
         bar["known_at"] = known_at[r]
         bar["multiplier"] = run.instruments[symbol]["multiplier"]
-        if setup[PLAIN] != 0 and setup[SOURCE] == BARS and are_plain(run, symbol):
-            meet_plain(run, models, symbol)
-        else:
-            meet_row(run, models, symbol)
+        meet_row(run, models, symbol)
         if setup[STOP] != 0:
             return

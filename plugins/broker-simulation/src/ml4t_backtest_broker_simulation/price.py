@@ -182,9 +182,9 @@ def candidate(run: Run, i: int) -> tuple[int, float, int]:
     terms = run.terms[row]
     side = 1.0 if order["quantity"] > 0.0 else -1.0
     triggered = terms["triggered_at"] != 0
-    if kind == LIMIT or (triggered and is_limit(kind)):
+    if terms["reached"] == 0 and (kind == LIMIT or (triggered and is_limit(kind))):
         phase, price, reason = limit_price(run, side, order["limit_price"])
-    elif triggered:
+    elif triggered or terms["reached"] != 0:
         phase, price, reason = first_price(run)
     elif kind in (TRAILING_STOP, TRAILING_STOP_LIMIT):
         level = order["stop_price"]

@@ -13,11 +13,29 @@ __all__ = ["PROFILES"]
 
 PROFILES: Final[Mapping[str, Mapping[str, Any]]] = {
     "zipline": {
-        "fill": {"use": "next-close", "sees": "close", "volume_limit": 0.1},
+        "fill": {
+            "use": "next-close",
+            "sees": "close",
+            "volume_limit": 0.1,
+            "reached": "everything",
+            "beyond_limit": "ignore",
+        },
         "slippage": {"use": "bps", "bps": 5.0},
         "commission": {"use": "per-share", "rate": 0.001},
     },
-    "backtrader": {"fill": {"use": "next-open", "trail": "close", "children": "next-bar"}},
+    "backtrader": {
+        "fill": {
+            "use": "next-open",
+            "path": "submission",
+            "trail": "close",
+            "children": "complete",
+            "groups": "cancel",
+            "reached": "nothing",
+            "volume_shared": False,
+            "slippage_on": "stops",
+            "slippage_within": "bar",
+        }
+    },
     "vectorbt": {"fill": {"use": "same-close"}},
     "lean": {"fill": {"use": "next-open"}},
     "realistic": {

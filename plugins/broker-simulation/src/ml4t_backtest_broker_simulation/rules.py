@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final, get_args, get_type_hints
 
 import numpy as np
@@ -42,7 +43,11 @@ def lay_out_rules(rules: FillRules, latency: int, strict_ticks: bool, setup: NDA
         "path": layout.PATH,
         "trail": layout.TRAIL_CLOSE,
         "children": layout.NEXT_BAR,
-        "beyond_limit": layout.WAIT_BEYOND,
+        "groups": layout.GROUPS_CANCEL,
+        "reached": layout.REACHED,
+        "beyond_limit": layout.BEYOND,
+        "slippage_on": layout.SLIPS_ON,
+        "slippage_within": layout.SLIPS_WITHIN,
     }
     hints: dict[str, Any] = get_type_hints(FillRules)
     for name, place in places.items():
@@ -55,7 +60,9 @@ def lay_out_rules(rules: FillRules, latency: int, strict_ticks: bool, setup: NDA
     setup[layout.VOLUME_RULE] = 1 + basis if rules.volume_limit else 0
     setup[layout.STRICT_TICKS] = strict_ticks
     setup[layout.LATENCY] = latency
-    setup[layout.PLAIN] = rules.market != "vwap" and not rules.volume_limit
+    setup[layout.OWN_VOLUME] = not rules.volume_shared
+    slips = rules.slippage_on == "all" and rules.slippage_within == "anywhere"
+    setup[layout.PLAIN] = rules.market != "vwap" and not rules.volume_limit and slips
     return np.array([rules.volume_limit])
 
 
@@ -68,11 +75,11 @@ def _place(name: str, value: str, known: tuple[str, ...]) -> int:
 def describe_rules(rules: FillRules, profile: str, latency: str) -> dict[str, str]:
     """Return the rules that are not the default, and the price of market orders, in words."""
     phrases = {"fill": _MARKET[rules.market]}
-    names = ("sees", "limit", "path", "trail", "children", "volume_limit", "volume_basis", "beyond_limit")
-    plain = FillRules()
-    for name in names:
-        if (value := getattr(rules, name)) != getattr(plain, name):
-            phrases[name.replace("_", " ")] = f"{value:g}" if isinstance(value, float) else value
+    plain = FillRules(market=rules.market)
+    for each in fields(rules):
+        if (value := getattr(rules, each.name)) != getattr(plain, each.name):
+            said = value if isinstance(value, str) else "no" if value is False else f"{value:g}"
+            phrases[each.name.replace("_", " ")] = said
     if profile:
         phrases["profile"] = profile
     if latency.strip().lstrip("0") not in ("", "s"):

@@ -22,6 +22,7 @@ from ml4t_backtest_broker_simulation.family import spread_fill
 from ml4t_backtest_broker_simulation.layout import (
     AT_ONCE,
     BARS,
+    BEYOND,
     CALLBACK,
     CANCELLED,
     FAULT_EARLY,
@@ -29,11 +30,14 @@ from ml4t_backtest_broker_simulation.layout import (
     FAULT_RANGE,
     FILLED,
     FILLS,
+    OPENS_AND_STOPS,
     PARAMS,
     PARTIAL,
     PRESENT,
     QUOTES,
     ROWS,
+    SLIPS_ON,
+    SLIPS_WITHIN,
     SOURCE,
     STATES,
     STOP,
@@ -42,7 +46,7 @@ from ml4t_backtest_broker_simulation.layout import (
     reason_of,
     whole,
 )
-from ml4t_backtest_broker_simulation.price import R_LIMIT, R_LIMIT_BETTER
+from ml4t_backtest_broker_simulation.price import R_LIMIT, R_LIMIT_BETTER, R_STOP, R_STOP_GAP
 from ml4t_backtest_broker_simulation.view import earliest
 from ml4t_backtest_broker_simulation.volume import amount, take_volume
 
@@ -128,18 +132,58 @@ def reference_price(run: Run, models: Functions, i: int, price: float) -> float:
 
 
 @compiled
-def paid_price(run: Run, models: Functions, i: int, reason: int) -> float:
-    """Return the reference price in ``market[0]`` plus slippage and impact, no worse than a limit that is met."""
-    order, bar = run.orders[i], run.market[0]
+def slips(run: Run, i: int, phase: int, reason: int) -> bool:
+    """Say whether the rules let a fill slip; a stop-limit that fills at its stop does so as a stop."""
+    if run.setup[SLIPS_ON] == 0:
+        return True
+    if phase == 0:
+        return bool(run.setup[SLIPS_ON] == OPENS_AND_STOPS)
+    return reason in (R_STOP, R_STOP_GAP) or fills_at_its_stop(run, i, phase, reason)
+
+
+@compiled
+def fills_at_its_stop(run: Run, i: int, phase: int, reason: int) -> bool:
+    """Say whether a fill that the rules treat as a stop's is that of a stop-limit, within its bar."""
+    if run.setup[SLIPS_ON] == 0 or phase == 0 or phase > 3:
+        return False
+    order = run.orders[i]
+    if reason != R_LIMIT:
+        return bool(reason == R_LIMIT_BETTER)
+    terms = run.terms[order["terms"]]
+    now = terms["event_row"] == run.counters[ROWS] and terms["event_phase"] > 0
+    return bool(now and order["limit_price"] == order["stop_price"])
+
+
+@compiled
+def paid_price(run: Run, models: Functions, i: int, phase: int, reason: int) -> float:
+    """Return the reference price in ``market[0]`` plus slippage and impact, where they may go."""
+    setup, order, bar, raw = run.setup, run.orders[i], run.market[0], run.market[1]
+    buys = order["quantity"] > 0.0
     reference = bar["price"]
-    shift = ask(SLIPPAGE, models[1], run, i)
-    if run.setup[STOP] == 0:
+    shift = 0.0
+    if slips(run, i, phase, reason):
+        shift = ask(SLIPPAGE, models[1], run, i)
+    if setup[STOP] == 0:
         shift += ask(IMPACT, models[2], run, i)
     price = float(reference + shift)
-    if reason in (R_LIMIT, R_LIMIT_BETTER):
+    limited = reason in (R_LIMIT, R_LIMIT_BETTER) and not fills_at_its_stop(run, i, phase, reason)
+    if setup[SLIPS_WITHIN] != 0 and setup[SOURCE] == BARS and (buys or not limited):
+        price = float(np.fmin(price, raw["high"]) if buys else np.fmax(price, raw["low"]))
+    if limited:
         limit = order["limit_price"]
-        price = min(price, limit) if order["quantity"] > 0.0 else max(price, limit)
+        if setup[BEYOND] == 0:
+            price = min(price, limit) if buys else max(price, limit)
     return price
+
+
+@compiled
+def is_beyond(run: Run, i: int, reason: int, price: float) -> bool:
+    """Say whether an order rather waits than pay a price beyond its limit."""
+    order = run.orders[i]
+    if run.setup[BEYOND] != 1 or reason not in (R_LIMIT, R_LIMIT_BETTER):
+        return False
+    limit = order["limit_price"]
+    return bool(price > limit if order["quantity"] > 0.0 else price < limit)
 
 
 @compiled
@@ -175,8 +219,8 @@ def fill_order(run: Run, models: Functions, i: int, phase: int, price: float, re
     if setup[STOP] != 0 or not np.isfinite(reference):
         return WAITS
     bar["price"] = reference
-    worst = paid_price(run, models, i, reason)
-    if setup[STOP] != 0:
+    worst = paid_price(run, models, i, phase, reason)
+    if setup[STOP] != 0 or is_beyond(run, i, reason, worst):
         return WAITS
     bar["price"] = worst
     commission = ask(COMMISSION, models[3], run, i)

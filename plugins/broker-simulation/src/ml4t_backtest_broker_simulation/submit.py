@@ -14,12 +14,14 @@ from ml4t_backtest_broker_simulation.family import end_group, settle_ends
 from ml4t_backtest_broker_simulation.layout import (
     ACCEPTED,
     CANCELLED,
+    COMPLETE,
     EXPIRED,
     FILLED,
     GTC,
     HELD,
     LEGS,
     MARKET_ORDER,
+    NEXT_BAR,
     NOW,
     ORDER_EVENTS,
     ORDERS,
@@ -144,7 +146,7 @@ def submit_order(run: Run, request: Record) -> None:
         parent = request["parent"]
         if parent >= 0 and orders[parent]["status"] != PARTIAL and orders[parent]["status"] != FILLED:
             status = HELD
-        elif kind in (TRAILING_STOP, TRAILING_STOP_LIMIT):
+        if kind in (TRAILING_STOP, TRAILING_STOP_LIMIT) and (status != HELD or run.setup[NEXT_BAR] == COMPLETE):
             begin_trail(run, i, run.instruments[symbol]["mark"])
     order["sequence"] = change(run, i, status, R_WAITS if status == HELD else NO_REASON)
     join_book(run, i)

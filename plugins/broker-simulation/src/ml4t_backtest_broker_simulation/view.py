@@ -93,7 +93,9 @@ def look(run: Run, i: int) -> None:
     start, stop = raw["bar_start"], raw["event_time"]
     buys = order["quantity"] > 0.0
     if run.setup[AT_ONCE] != 0:
-        if order["kind"] == MARKET_ORDER and order["time_in_force"] < OPG and order["submitted_at"] == run.setup[NOW]:
+        fresh = order["submitted_at"] == run.setup[NOW] and order["time_in_force"] < OPG
+        released = order["terms"] >= 0 and run.terms[order["terms"]]["event_row"] != 0
+        if order["kind"] == MARKET_ORDER and fresh and not released:
             seen["close"] = raw["close"]
         return
     first = earliest(run, i)

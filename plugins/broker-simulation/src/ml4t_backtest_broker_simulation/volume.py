@@ -13,7 +13,17 @@ import numpy as np
 
 from ml4t_backtest_broker_simulation.core import compiled, whole_lots
 from ml4t_backtest_broker_simulation.family import child_part
-from ml4t_backtest_broker_simulation.layout import AT_ONCE, FOK, PARTIAL, QUOTES, SOURCE, VOLUME_LIMIT, VOLUME_RULE, Run
+from ml4t_backtest_broker_simulation.layout import (
+    AT_ONCE,
+    FOK,
+    OWN_VOLUME,
+    PARTIAL,
+    QUOTES,
+    SOURCE,
+    VOLUME_LIMIT,
+    VOLUME_RULE,
+    Run,
+)
 
 __all__ = ["VOLUMES", "amount", "note_volume", "take_volume"]
 
@@ -47,7 +57,8 @@ def volume_left(run: Run, symbol: int, buys: bool) -> float:
     if not volume > 0.0 or not np.isfinite(volume):
         return 0.0
     cap = whole_lots(run.numbers[VOLUME_LIMIT] * volume, run.instruments[symbol]["lot"])
-    return max(0.0, cap - float(kept[TAKEN + side, symbol]))
+    taken = 0.0 if run.setup[OWN_VOLUME] != 0 else float(kept[TAKEN + side, symbol])
+    return max(0.0, cap - taken)
 
 
 @compiled
