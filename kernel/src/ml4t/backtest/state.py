@@ -123,11 +123,12 @@ ORDER: Final = _row(
 # children, spread: 1 where others wait for its fills, where they were told of its end
 # met_row, event_row: newest row that filled it, that released or triggered it (in event_phase)
 # left_open, left_high, left_low: what is left of that row
+# reached: 1 where its limit was reached, for rules under which that lasts
 TERMS: Final = _row(
     "order_id:i8 trail_amount:f8 trail_percent:f8 limit_offset:f8 extreme:f8 triggered_at:i8 expires_at:i8 "
     "group:i8 parent:i8 amended_at:i8 next_quantity:f8 next_limit_price:f8 next_stop_price:f8 active_from:i8 "
     "whole:f8 met_row:i8 event_row:i8 left_open:f8 left_high:f8 left_low:f8 ends_as:i2 event_phase:i1 children:i1 "
-    "spread:i1"
+    "spread:i1 reached:i1"
 )
 # action: an index into ACTIONS
 # reason: not 0: it was refused before the broker saw it

@@ -36,25 +36,38 @@ class _Rules:
             sees: What stop and limit orders meet: the whole ``bar`` (default), or its ``close`` alone.
             limit: Whether a price that does ``touch`` a limit fills it (default), or must ``cross`` it.
             path: What is assumed where one bar touches stop and target: ``pessimistic`` (the stop was first;
-                default), ``optimistic`` (the target), or ``open-high-low-close``.
+                default), ``optimistic`` (the target), ``open-high-low-close``, or nothing: the order of
+                ``submission`` decides.
             trail: What moves a trailing stop: the ``extreme`` of each bar (default), or its ``close``.
             children: From when children of an order may fill: in the ``same-bar``, on prices provably later
-                (default), or from the ``next-bar`` on.
+                (default), from the ``next-bar`` on, or from the bar on after which their entry is ``complete``.
+            groups: Whether a fill takes its quantity off the others of its group (``reduce``, default), or
+                ``cancel``s them.
+            reached: What stays reached while volume delays it: ``stops`` (default), ``nothing``, or
+                ``everything``, limits too.
             volume_limit: Largest part of a bar's volume (of a quote's or trade's size) that all orders of a
                 symbol may fill together; 0 (default) for no limit.
+            volume_shared: Whether a symbol's orders share that (default), or each has it to itself.
             volume_basis: Whose volume: the ``bar``'s own (default), or the ``trailing`` one, of the bar before.
             beyond_limit: Where slippage would make a price worse than the order's limit: ``clip`` it (default),
-                or ``wait``.
+                ``wait``, or ``ignore`` the limit.
+            slippage_on: Which fills slip: ``all`` (default), ``stops``, or ``opens-and-stops``.
+            slippage_within: How far: ``anywhere`` (default), or within the ``bar``.
         """
 
         sees: Literal["bar", "close"] = "bar"
         limit: Literal["touch", "cross"] = "touch"
-        path: Literal["pessimistic", "optimistic", "open-high-low-close"] = "pessimistic"
+        path: Literal["pessimistic", "optimistic", "open-high-low-close", "submission"] = "pessimistic"
         trail: Literal["extreme", "close"] = "extreme"
-        children: Literal["same-bar", "next-bar"] = "same-bar"
+        children: Literal["same-bar", "next-bar", "complete"] = "same-bar"
+        groups: Literal["reduce", "cancel"] = "reduce"
+        reached: Literal["stops", "nothing", "everything"] = "stops"
         volume_limit: float = 0.0
         volume_basis: Literal["bar", "trailing"] = "bar"
-        beyond_limit: Literal["clip", "wait"] = "clip"
+        volume_shared: bool = True
+        beyond_limit: Literal["clip", "wait", "ignore"] = "clip"
+        slippage_on: Literal["all", "stops", "opens-and-stops"] = "all"
+        slippage_within: Literal["anywhere", "bar"] = "anywhere"
 
     def __init__(self, config: Config, setup: Setup) -> None:
         if not 0.0 <= config.volume_limit < float("inf"):

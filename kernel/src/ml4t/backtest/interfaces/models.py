@@ -57,25 +57,36 @@ class FillRules:
         sees: What limit and stop orders meet: the whole ``bar``, or its ``close`` alone.
         limit: Whether a price that ``touch``es a limit fills it, or must ``cross`` it.
         path: What is assumed where one bar touches stop and target: ``pessimistic`` (the stop was first),
-            ``optimistic`` (the target), or ``open-high-low-close``.
+            ``optimistic`` (the target), ``open-high-low-close``, or nothing: the order ``submission`` decides.
         trail: What moves a trailing stop: the ``extreme`` of each bar, or its ``close``.
         children: Whether children of an order may fill in the bar that filled it (``same-bar``, on prices
-            provably later) or from the ``next-bar`` on.
+            provably later), from the ``next-bar`` on, or from the one on after which their entry is ``complete``.
+        groups: Whether a fill takes its quantity off the others of its group (``reduce``), or ``cancel``s them.
+        reached: What stays reached while volume delays it: ``stops``, ``nothing``, or ``everything``.
         volume_limit: Largest part of a bar's volume (of a quote's or trade's size) that all orders of a
             symbol may fill together; 0 for no limit.
+        volume_shared: Whether a symbol's orders share it, or each has it to itself.
         volume_basis: Whose volume: the ``bar``'s own, or the ``trailing`` one, of the bar before.
-        beyond_limit: Where slippage would make a price worse than the order's limit: ``clip`` it, or ``wait``.
+        beyond_limit: Where slippage would make a price worse than the order's limit: ``clip`` it, ``wait``, or
+            ``ignore`` the limit.
+        slippage_on: Which fills slip: ``all``, ``stops``, or ``opens-and-stops``.
+        slippage_within: How far: ``anywhere``, or within the ``bar``.
     """
 
     market: Literal["open", "close", "vwap", "same-close"] = "open"
     sees: Literal["bar", "close"] = "bar"
     limit: Literal["touch", "cross"] = "touch"
-    path: Literal["pessimistic", "optimistic", "open-high-low-close"] = "pessimistic"
+    path: Literal["pessimistic", "optimistic", "open-high-low-close", "submission"] = "pessimistic"
     trail: Literal["extreme", "close"] = "extreme"
-    children: Literal["same-bar", "next-bar"] = "same-bar"
+    children: Literal["same-bar", "next-bar", "complete"] = "same-bar"
+    groups: Literal["reduce", "cancel"] = "reduce"
+    reached: Literal["stops", "nothing", "everything"] = "stops"
     volume_limit: float = 0.0
     volume_basis: Literal["bar", "trailing"] = "bar"
-    beyond_limit: Literal["clip", "wait"] = "clip"
+    volume_shared: bool = True
+    beyond_limit: Literal["clip", "wait", "ignore"] = "clip"
+    slippage_on: Literal["all", "stops", "opens-and-stops"] = "all"
+    slippage_within: Literal["anywhere", "bar"] = "anywhere"
 
 
 @runtime_checkable
