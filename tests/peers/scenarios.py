@@ -206,6 +206,37 @@ def together(*parts: Callable[[Panel], list[Action]]):
     return actions
 
 
+def as_ticks(part: Callable[[Panel], list[Action]]):
+    """Return the actions with levels as zipline makes them: whole cents times 0.01, perhaps not the nearest float."""
+
+    def actions(panel: Panel) -> list[Action]:
+        out = part(panel)
+        for action in out:
+            for name in {"limit_price", "stop_price"} & set(action):
+                action[name] = 0.01 * round(action[name] * 100)
+        return out
+
+    return actions
+
+
+def drop_ambiguous(part: Callable[[Panel], list[Action]]):
+    """Return brackets with stop entries without those whose entry bar touches the protective stop, too."""
+
+    def actions(panel: Panel) -> list[Action]:
+        bars = panel.frame.select("high", "low").to_numpy()
+        out = []
+        for action in part(panel):
+            buys = action["quantity"] > 0
+            later = bars[action["bar"] + 1 :]
+            reached = later[:, 0] >= action["entry_stop"] if buys else later[:, 1] <= action["entry_stop"]
+            high, low = later[int(np.argmax(reached))]
+            if not reached.any() or (low > action["stop_price"] if buys else high < action["stop_price"]):
+                out.append(action)
+        return out
+
+    return actions
+
+
 # --- the list -----------------------------------------------------------------------------------------------
 
 EVERY_KIND = ("market", "close", "limit", "stop", "stop-limit", "trailing-stop")
@@ -249,7 +280,7 @@ BACKTRADER = (
             settings={"slip_perc": 0.002, "slip_open": opens, "commission": PERCENT},
             commission=OURS["percent"],
             slippage={"use": "bps", "bps": 20.0},
-            **({"slip_open": True} if opens else {}),
+            fill={"slippage_on": "opens-and-stops" if opens else "stops"},
         )
         for opens in (True, False)
     ),
@@ -258,14 +289,14 @@ BACKTRADER = (
         singles("market", "limit", seed=23, most=3_000_000),
         bars="old",
         settings={"bar_percent": 5.0},
-        fill={"use": "next-open", "volume_limit": 0.05},
+        fill={"volume_limit": 0.05},
     ),
     _backtrader(
         "volume filler, stops",
         singles("stop", "stop-limit", "trailing-stop", seed=24, most=3_000_000),
         bars="old",
         settings={"bar_percent": 5.0},
-        fill={"use": "next-open", "volume_limit": 0.05},
+        fill={"volume_limit": 0.05},
     ),
     _backtrader(
         "all together",
@@ -284,7 +315,8 @@ STYLES = ("market", "limit", "stop", "stop-limit")
 
 
 def _zipline(name: str, actions, bars: str = "thousandths", settings=(), **broker: Any) -> Scenario:
-    return Scenario(name=name, peer="zipline", bars=bars, actions=actions, settings=dict(settings), broker=broker)
+    given = as_ticks(actions)
+    return Scenario(name=name, peer="zipline", bars=bars, actions=given, settings=dict(settings), broker=broker)
 
 
 ZIPLINE = (
@@ -302,7 +334,7 @@ ZIPLINE = (
         "volume share",
         singles("market", seed=45, most=3_000_000),
         settings={"volume_share": {"volume_limit": 0.025, "price_impact": 0.1}},
-        fill={"use": "next-close", "volume_limit": 0.025},
+        fill={"volume_limit": 0.025},
         slippage={"use": "volume-share", "volume_limit": 0.025, "price_impact": 0.1},
     ),
 )
@@ -321,11 +353,15 @@ BACKTESTING = (
     _backtesting("limit", singles("limit", seed=51)),
     _backtesting("stop", singles("stop", seed=52)),
     _backtesting("bracket, market entry", brackets(seed=53, chance=0.5, gap=40)),
-    _backtesting("bracket, stop entry", brackets(seed=54, chance=0.5, gap=40, entries=("stop",))),
-    _backtesting("bracket, limit entry", brackets(seed=55, chance=0.5, gap=40, entries=("limit",))),
+    _backtesting("bracket, stop entry", drop_ambiguous(brackets(seed=54, chance=0.5, gap=40, entries=("stop",)))),
+    _backtesting(
+        "bracket, limit entry",
+        brackets(seed=55, chance=0.5, gap=40, entries=("limit",)),
+        fill={"use": "next-open", "children": "next-bar"},
+    ),
     _backtesting(
         "trade on close",
-        singles("market", "limit", "stop", seed=56),
+        singles("market", "limit", seed=56),
         settings={"trade_on_close": True},
         fill={"use": "same-close"},
     ),
