@@ -190,7 +190,7 @@ class PlainBroker(Broker):
     def _book(self, symbol: int) -> None:
         working = self._working(symbol)
         orders = self._state.orders.data[working]
-        remainder = orders["quantity"] - orders["filled"]
+        remainder = (orders["quantity"] - orders["filled"]) * (orders["counts"] != 0)
         targets = remainder[orders["is_target"] != 0].sum()
         ends = (working[0], working[-1]) if working else (-1, -1)
         self._state.books[symbol] = np.array([(remainder.sum(), targets, *ends, 0)], BOOK)[0]

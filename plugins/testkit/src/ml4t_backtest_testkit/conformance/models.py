@@ -120,7 +120,7 @@ def _function(model: ExecutionModel | FillModel) -> Callable[..., float]:
 
 
 def _answers(
-    model: ExecutionModel, function: Callable[..., float], markets: Table | None = None
+    model: ExecutionModel | FillModel, function: Callable[..., float], markets: Table | None = None
 ) -> NDArray[np.float64]:
     orders, usual = _cases()
     markets = usual if markets is None else markets
