@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = ["Source", "compiled_sources"]
+
+_FLAGS = {"STOP", "CALLBACK"}
 
 
 @dataclass(frozen=True)
@@ -17,15 +20,21 @@ class Source:
         module: Its dotted name.
         path: Its file.
         lines: First and last line of the body of each compiled function, both inclusive.
+        compiled_only: First and last line of what plain Python never comes to.
     """
 
     module: str
     path: Path
     lines: tuple[tuple[int, int], ...]
+    compiled_only: tuple[tuple[int, int], ...] = ()
 
     def holds(self, line: int) -> bool:
-        """Say whether a line belongs to a compiled function."""
-        return any(first <= line <= last for first, last in self.lines)
+        """Say whether a line belongs to a compiled function, and plain Python may come to it."""
+        return any(first <= line <= last for first, last in self.lines) and not self.skips(line)
+
+    def skips(self, line: int) -> bool:
+        """Say whether a line is for compiled code alone."""
+        return any(first <= line <= last for first, last in self.compiled_only)
 
 
 def compiled_sources(distribution: Path) -> list[Source]:
@@ -42,8 +51,23 @@ def compiled_sources(distribution: Path) -> list[Source]:
         lines = tuple(_bodies(tree, decorators))
         if lines:
             module = ".".join(path.relative_to(distribution / "src").with_suffix("").parts)
-            sources.append(Source(module, path, lines))
+            sources.append(Source(module, path, lines, tuple(_compiled_only(tree))))
     return sources
+
+
+def _compiled_only(tree: ast.Module) -> Iterator[tuple[int, int]]:
+    """Yield what is done where a model is called back from compiled code, or has stopped it with an exception.
+
+    In plain Python models are called as they are, and what they raise ends the run there.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and _asks_a_flag(node.test):
+            yield node.body[0].lineno, node.body[-1].end_lineno or node.body[-1].lineno
+
+
+def _asks_a_flag(test: ast.expr) -> bool:
+    names = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)}
+    return isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.NotEq) and bool(names & _FLAGS)
 
 
 def _decorators(tree: ast.Module) -> list[str]:

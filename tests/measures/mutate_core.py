@@ -36,6 +36,7 @@ SLOWER = 4.0  # CPU time, than the tests took without a fault: then the fault ha
 STUCK = 20.0  # the same by the clock, where other programs run too
 OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=no")
 GOAL = 0.85
+LEFT = ("survived", "not reached")
 
 
 @dataclass(frozen=True)
@@ -214,6 +215,8 @@ def try_all(sample: Sequence[Mutant], reach: Reach) -> list[str]:
         tests = reach.of(mutant.source.path, mutant.line)
         outcome = try_one(mutant, tests, sum(reach.seconds[test] for test in tests)) if tests else "not reached"
         outcomes.append(outcome)
+        if outcome in LEFT:
+            print(told(mutant, outcome), flush=True)
         if number % 25 == 0:
             print(f"{number} of {len(sample)}: {dict(Counter(outcomes))}", flush=True)
     return outcomes
@@ -235,12 +238,17 @@ def try_one(mutant: Mutant, tests: Sequence[str], seconds: float) -> str:
     return "survived" if status == 0 else "found"
 
 
+def told(mutant: Mutant, outcome: str) -> str:
+    """Return where a fault is, what became of it, and what it is."""
+    return f"{mutant.source.path.relative_to(ROOT)}:{mutant.line}: {outcome}: {mutant.was}  ->  {mutant.now}"
+
+
 def report(outcomes: Sequence[str], sample: Sequence[Mutant]) -> int:
-    """Print survivors by file and line, then the score."""
-    pairs = zip(sample, outcomes, strict=True)
-    left = [(mutant, outcome) for mutant, outcome in pairs if outcome in ("survived", "not reached")]
+    """Print all survivors by file and line, then the score."""
+    left = [(mutant, outcome) for mutant, outcome in zip(sample, outcomes, strict=True) if outcome in LEFT]
+    print("\nsurvivors:")
     for mutant, outcome in sorted(left, key=lambda pair: (str(pair[0].source.path), pair[0].line)):
-        print(f"{mutant.source.path.relative_to(ROOT)}:{mutant.line}: {outcome}: {mutant.was}  ->  {mutant.now}")
+        print(told(mutant, outcome))
     score = 1.0 - len(left) / max(1, len(sample))
     print(f"{len(sample) - len(left)} of {len(sample)} faults found: {score:.1%} ({dict(Counter(outcomes))})")
     return int(score < GOAL)

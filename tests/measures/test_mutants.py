@@ -78,3 +78,17 @@ def test_each_fault_gives_a_module_that_runs_and_differs(source):
 def test_missing_lines_are_told_as_stretches():
     """Blank lines do not end one, lines that ran do."""
     assert [(2, 5), (8, 8)] == stretches([8, 2, 3, 5], [1, 7, 9])
+
+
+def test_what_only_compiled_code_comes_to_is_left_out(tmp_path):
+    """Calls back to models, and what follows where one has raised."""
+    path = tmp_path / "src" / "package" / "ask.py"
+    path.parent.mkdir(parents=True)
+    head, _, _ = CODE.partition("@fast")
+    body = ["@fast", "def ask(setup):", "    if setup[STOP] != 0:", "        return 0.0", "    return 1.0"]
+    path.write_text("\n".join([head, *body]), encoding="utf-8")
+    (source,) = compiled_sources(tmp_path)
+
+    lines = path.read_text(encoding="utf-8").splitlines()
+    kept = [line for number, line in enumerate(lines, 1) if source.holds(number)]
+    assert ["    if setup[STOP] != 0:", "    return 1.0"] == kept
