@@ -8,7 +8,7 @@ import numpy as np
 
 from ml4t_backtest_broker_simulation.accept import price_problem, quantity_problem, worse_tick
 from ml4t_backtest_broker_simulation.cancel import R_CANCELLED, R_DONE, at_once, not_open
-from ml4t_backtest_broker_simulation.core import Record, change, compiled, count_in_book, end, terms_of
+from ml4t_backtest_broker_simulation.core import Record, change, compiled, count_in_book, end, terms_of, wide
 from ml4t_backtest_broker_simulation.layout import (
     CANCELLED,
     HELD,
@@ -87,7 +87,7 @@ def amend_order(run: Run, request: Record) -> int:
     terms["amended_at"] = run.setup[NOW] + run.setup[LATENCY]
     if at_once(run, i):
         adopt(run, i)
-    change(run, i, np.int64(order["status"]), R_AMENDED)
+    change(run, i, wide(order["status"]), R_AMENDED)
     return 0
 
 

@@ -167,7 +167,7 @@ class SimulationBroker(Broker):
         own = (models.setup, self._numbers, self._market, models.params, models.states, volumes)
         grown = (state.orders, state.terms, state.order_events, state.fills, state.ledger)
         fixed = (state.instruments, state.books, state.positions, state.accounts)
-        return Run(*own, state.counters, *(table.data for table in grown), *fixed, *self._sessions)
+        return Run._make((*own, state.counters, *(table.data for table in grown), *fixed, *self._sessions))
 
     def _enter(self, name: str, run: Run, *arguments: Any) -> None:
         """Call an entry of the core, compiled or interpreted."""

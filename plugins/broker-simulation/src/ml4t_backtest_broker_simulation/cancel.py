@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
-
-from ml4t_backtest_broker_simulation.core import Record, change, compiled, count_in_book, end, is_live, terms_of
+from ml4t_backtest_broker_simulation.core import Record, change, compiled, count_in_book, end, is_live, terms_of, wide
 from ml4t_backtest_broker_simulation.layout import CANCELLED, HELD, LATENCY, NOW, ORDERS, R_ONE_CANCELS, Run, reason_of
 
 __all__ = ["at_once", "cancel_order", "cancel_targets", "not_open"]
@@ -26,7 +24,7 @@ def at_once(run: Run, i: int) -> bool:
     if order["status"] == HELD:
         return True
     first = run.terms[order["terms"]]["active_from"] if order["terms"] >= 0 else order["submitted_at"] + latency
-    return first >= now + latency or (latency == 0 and run.books[order["symbol"]]["seen_at"] == now)
+    return bool(first >= now + latency or (latency == 0 and run.books[order["symbol"]]["seen_at"] == now))
 
 
 @compiled
@@ -43,7 +41,7 @@ def request_end(run: Run, i: int, reason: int) -> None:
     count_in_book(run, order, order["filled"] - order["quantity"])
     order["counts"] = 0
     order["cancelled_at"] = moment
-    change(run, i, np.int64(order["status"]), R_REQUESTED)
+    change(run, i, wide(order["status"]), R_REQUESTED)
     group = terms["group"]
     k = run.books[order["symbol"]]["first"] if group >= 0 else -1
     while k >= 0:  # no leg of a group fills at a price after the end of another

@@ -54,7 +54,8 @@ def load_entry(name: str) -> Callable[..., None]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NumbaExperimentalFeatureWarning)  # functions as values
-        compiler = numba.njit(entry.SIGNATURES[name], error_model="numpy", cache=True, _nrt=False)
+        uncounted: dict[str, Any] = {"_nrt": False}  # the caller holds all references
+        compiler = numba.njit(entry.SIGNATURES[name], error_model="numpy", cache=True, **uncounted)
         return cast("Callable[..., None]", compiler(getattr(entry, name)))
 
 

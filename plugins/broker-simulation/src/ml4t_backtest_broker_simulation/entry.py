@@ -68,7 +68,7 @@ _COLUMNS = Run(
     closes=_INTEGERS,
     opens=_INTEGERS,
 )
-RUN = types.NamedTuple(tuple(_COLUMNS), Run)
+RUN: Numba = types.NamedTuple(tuple(_COLUMNS), Run)  # type: ignore[no-untyped-call]  # Numba has no types
 
 _MATCH = types.void(
     *(RUN, _TIMES, _TIMES, _TIMES, _read_only(types.int32), _read_only(types.float64, 2), _TIMES),

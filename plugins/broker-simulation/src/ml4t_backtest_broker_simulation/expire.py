@@ -8,7 +8,7 @@ import numpy as np
 
 from ml4t_backtest_broker_simulation.accept import first_after
 from ml4t_backtest_broker_simulation.amend import adopt
-from ml4t_backtest_broker_simulation.core import compiled, end, is_open, sweep
+from ml4t_backtest_broker_simulation.core import compiled, end, is_open, sweep, wide
 from ml4t_backtest_broker_simulation.family import settle_ends
 from ml4t_backtest_broker_simulation.layout import (
     AT_ONCE,
@@ -86,7 +86,7 @@ def end_at(run: Run, i: int, moment: int) -> None:
         adopt(run, i)
     if is_open(order["status"]):
         if order["cancelled_at"] != 0 and order["cancelled_at"] <= moment:
-            end(run, i, CANCELLED, np.int64(terms["ends_as"]))
+            end(run, i, CANCELLED, wide(terms["ends_as"]))
         elif terms["expires_at"] != 0 and terms["expires_at"] <= moment:
             end(run, i, EXPIRED, expiry_reason(order["time_in_force"]))
 

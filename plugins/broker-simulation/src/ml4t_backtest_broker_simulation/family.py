@@ -15,6 +15,7 @@ from ml4t_backtest_broker_simulation.core import (
     is_live,
     round_to_step,
     whole_lots,
+    wide,
 )
 from ml4t_backtest_broker_simulation.layout import (
     ACCEPTED,
@@ -55,7 +56,8 @@ def child_part(run: Run, i: int) -> float:
     total = abs(parent["quantity"])
     if not total > 0.0:
         return 0.0
-    return whole_lots(whole * abs(parent["filled"]) / total, run.instruments[order["symbol"]]["lot"]) - taken
+    part = whole_lots(whole * abs(parent["filled"]) / total, run.instruments[order["symbol"]]["lot"])
+    return float(part - taken)
 
 
 @compiled
@@ -130,7 +132,7 @@ def reduce(run: Run, i: int, amount: float) -> None:
     terms = run.terms[order["terms"]]
     if terms["next_quantity"] != 0.0:
         terms["next_quantity"] += after - before
-    change(run, i, np.int64(order["status"]), R_ONE_CANCELS)
+    change(run, i, wide(order["status"]), R_ONE_CANCELS)
 
 
 @compiled
@@ -187,7 +189,7 @@ def end_children(run: Run, symbol: int, parent: int) -> None:
                 terms = run.terms[order["terms"]]
                 if abs(terms["next_quantity"]) > part:
                     terms["next_quantity"] = order["quantity"]
-                change(run, k, np.int64(order["status"]), R_PARENT_ENDED)
+                change(run, k, wide(order["status"]), R_PARENT_ENDED)
         k = order["next"]
 
 

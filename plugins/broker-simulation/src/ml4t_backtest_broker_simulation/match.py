@@ -12,6 +12,7 @@ from ml4t_backtest_broker_simulation.core import (
     compiled,
     is_open,
     sweep,
+    wide,
 )
 from ml4t_backtest_broker_simulation.expire import close_row
 from ml4t_backtest_broker_simulation.family import leave, settle_ends
@@ -73,7 +74,7 @@ def trigger(run: Run, i: int, phase: int, price: float, reason: int) -> None:
         return
     if kind == TRAILING_STOP_LIMIT:
         order["limit_price"] = order["stop_price"] + terms["limit_offset"]
-    change(run, i, np.int64(order["status"]), R_TRIGGERED)
+    change(run, i, wide(order["status"]), R_TRIGGERED)
     if phase > 3 and run.setup[REACHED] == EVERYTHING:
         return  # what reached the stop may have reached the limit
     if phase > 3 or (run.setup[PATH] == SUBMISSION and phase > 0 and waits_beyond(run, i)):
@@ -141,10 +142,10 @@ def meet(run: Run, models: Functions, i: int, phase: int) -> int:
     if outcome == WAITS and run.setup[STOP] == 0 and row >= 0:
         run.terms[row]["met_row"] = run.counters[ROWS]
         if stops and not is_limit(kind) and not forgets:
-            change(run, i, np.int64(order["status"]), R_TRIGGERED)
+            change(run, i, wide(order["status"]), R_TRIGGERED)
     if forgets:
         run.terms[row]["triggered_at"] = 0
-    if outcome == WAITS and hides(run, np.int64(order["symbol"]), order["quantity"] > 0.0):
+    if outcome == WAITS and hides(run, wide(order["symbol"]), order["quantity"] > 0.0):
         return HIDDEN
     return NO_PHASE
 
@@ -211,7 +212,7 @@ def match_rows(run: Run, models: Functions, rows: Columns, start: int, stop: int
     bar, raw = run.market[0], run.market[1]
     limits = setup[VOLUME_RULE] != 0
     for r in range(start, stop):
-        symbol = np.int64(symbols[r])
+        symbol = wide(symbols[r])
         known = symbol < len(books)  # one that is named by this very instant nobody can have ordered
         if not limits and (not known or books[symbol]["first"] < 0):
             continue

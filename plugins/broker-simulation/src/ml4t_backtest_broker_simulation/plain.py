@@ -17,6 +17,7 @@ from ml4t_backtest_broker_simulation.core import (
     inlined,
     is_open,
     unlink,
+    wide,
     write_event,
 )
 from ml4t_backtest_broker_simulation.layout import (
@@ -144,7 +145,7 @@ def match_plain_rows(run: Run, models: Functions, rows: Columns, start: int, sto
     books = run.books
     bar, raw = run.market[0], run.market[1]
     for r in range(start, stop):
-        symbol = np.int64(symbols[r])
+        symbol = wide(symbols[r])
         if symbol >= len(books) or books[symbol]["first"] < 0:
             continue
         raw["bar_start"] = bar_start[r]

@@ -9,7 +9,7 @@ import numpy as np
 from ml4t_backtest_broker_simulation.accept import refusal, set_term, worse_tick
 from ml4t_backtest_broker_simulation.amend import amend_order
 from ml4t_backtest_broker_simulation.cancel import cancel_order, cancel_targets
-from ml4t_backtest_broker_simulation.core import Record, change, compiled, sweep, terms_of
+from ml4t_backtest_broker_simulation.core import Record, change, compiled, sweep, terms_of, wide
 from ml4t_backtest_broker_simulation.family import end_group, settle_ends
 from ml4t_backtest_broker_simulation.layout import (
     ACCEPTED,
@@ -127,9 +127,9 @@ def submit_order(run: Run, request: Record) -> None:
     if reason != 0:
         order["sequence"] = change(run, i, REFUSED, reason)
         if request["group"] >= 0 and request["group"] < i:
-            end_group(run, np.int64(orders[request["group"]]["symbol"]), request["group"], i)
+            end_group(run, wide(orders[request["group"]]["symbol"]), request["group"], i)
         return
-    symbol = np.int64(order["symbol"])
+    symbol = wide(order["symbol"])
     kind = order["kind"]
     status = ACCEPTED
     if (
@@ -191,7 +191,7 @@ def submit_requests(run: Run, requests: Record) -> None:
     for k in range(len(requests)):
         request = requests[k]
         action = request["action"]
-        symbol = np.int64(request["symbol"])
+        symbol = wide(request["symbol"])
         if action == ORDER:
             submit_order(run, request)
         elif action == CANCEL_TARGETS:
@@ -203,7 +203,7 @@ def submit_requests(run: Run, requests: Record) -> None:
             if reason != 0:
                 refuse(run, request, reason)
                 continue
-            symbol = np.int64(run.orders[i]["symbol"])
+            symbol = wide(run.orders[i]["symbol"])
         if (action != ORDER or request["group"] >= 0) and symbol >= 0 and symbol < len(run.books):
             settle_ends(run, symbol)
             sweep(run, symbol)

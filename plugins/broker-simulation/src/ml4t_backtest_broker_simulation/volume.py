@@ -90,4 +90,4 @@ def amount(run: Run, i: int) -> float:
         most = min(most, volume_left(run, order["symbol"], buys))
     if not most > 0.0 or (order["time_in_force"] == FOK and most < left):
         return 0.0
-    return most if buys else -most
+    return float(most) if buys else -float(most)
