@@ -31,7 +31,7 @@ BEGIN = [("submitted", ""), ("accepted", "")]
         [*BEGIN, ("filled", "next-open")],
         [*BEGIN, ("accepted", "triggered"), ("partial", "stop"), ("partial", "next-open"), ("filled", "next-open")],
         [*BEGIN, ("refused", "amend-not-possible"), ("cancelled", "end-of-run"), ("refused", "already-done")],
-        [("submitted", "changed-by-risk"), ("held", "waits-for-parent"), ("held", "amended"), ("cancelled", "end-of-run")],
+        [("submitted", "changed-by-risk"), ("held", "waits-for-parent"), ("accepted", "parent-filled")],
         [("refused", "unknown-order"), ("submitted", ""), ("refused", "unknown-order")],
     ],
 )  # fmt: skip

@@ -59,8 +59,13 @@ def words(vocabulary: Sequence[str], codes: NDArray[np.integer[Any]], dtype: pl.
     return pl.Series([*vocabulary, None], dtype=dtype).gather(pl.Series(places))
 
 
-def orders(state: RunState) -> pl.DataFrame:
-    """Return every transition of every order, in the run's one order of things; terms are those in the end."""
+def orders(state: RunState, rounds: Sequence[tuple[int, int, NDArray[np.void]]] = ()) -> pl.DataFrame:
+    """Return every transition of every order, in the run's one order of things; terms are those in the end.
+
+    Args:
+        state: The run's columns.
+        rounds: The journal's ``request_rows``, for quantities that risk managers changed.
+    """
     events, names, table = state.order_events.rows(), state.symbols.names, state.orders.rows()
     ids = events["order_id"]
     unknown = (ids < 0) | (ids >= len(table)) | (events["reason"] == _UNKNOWN)
@@ -79,6 +84,11 @@ def orders(state: RunState) -> pl.DataFrame:
     frame["reduce_only"] = rest["reduce_only"] != 0
     frame["client_id"] = words(state.client_ids, rest["client_id"].to_numpy(), pl.String())
     frame["tag"] = words(state.tags, rest["tag"].to_numpy(), pl.String())
+    asked = np.full(max(1, len(table)), np.nan)
+    for _, _, rows in rounds:
+        placed = rows[(rows["action"] == 0) & (rows["order_id"] < len(table))]
+        asked[placed["order_id"]] = placed["asked"]
+    frame["asked"] = pl.Series(asked[ids]).fill_nan(None)
     result = pl.DataFrame(frame)
     if unknown.any():  # what was to be cancelled or amended is no order
         mine = pl.Series(~unknown)

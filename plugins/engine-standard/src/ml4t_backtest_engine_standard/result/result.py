@@ -93,7 +93,7 @@ class Result:
     @_kept
     def orders(self) -> pl.DataFrame:
         """Every transition of every order."""
-        return frames.orders(self.state)
+        return frames.orders(self.state, self.journal.request_rows)
 
     @property
     @_kept

@@ -50,7 +50,9 @@ class RiskConformance(Conformance):
         requests = np.zeros(40, REQUEST)
         requests["symbol"] = np.arange(40) % len(state.symbols)
         requests["quantity"] = rng.integers(1, 5_000, 40) * rng.choice([-1.0, 1.0], 40)
-        requests["limit_price"] = requests["stop_price"] = np.nan
+        requests["limit_price"] = requests["stop_price"] = requests["asked"] = np.nan
+        requests["parent"] = requests["group"] = requests["basket"] = -1
+        requests["counts"] = 1
         requests["order_id"] = state.orders.count + np.arange(40)
         requests["known_at"] = state.now
         requests["action"][[20, 30]] = 1, 2
@@ -99,6 +101,17 @@ class RiskConformance(Conformance):
         make_risk().check(second, state)
         assert first.tobytes() == second.tobytes()
         make_risk().check(requests[:0], state)
+
+    def test_exits_are_requests_that_make_sense(self, make_risk: MakeRisk, state: RunState) -> None:
+        """TK-K07: it asks for no exits, or for REQUEST rows of known symbols with a quantity; it changes nothing."""
+        before = _bytes(state)
+        rows = make_risk().exits(state)
+        assert before == _bytes(state)
+        if rows is not None:
+            assert rows.dtype == REQUEST
+            orders = rows[rows["action"] == 0]
+            assert (np.isfinite(orders["quantity"]) & (orders["quantity"] != 0.0)).all()
+            assert ((orders["symbol"] >= 0) & (orders["symbol"] < len(state.symbols))).all()
 
 
 def _bytes(state: RunState) -> list[bytes]:
