@@ -47,7 +47,7 @@ class Order:
     group: list[Order] = field(default_factory=list)
     children: list[Order] = field(default_factory=list)
     original: Decimal = Decimal(0)
-    status: str = "submitted"
+    status: str = "pending"
     filled: Decimal = Decimal(0)
     paid: Decimal = Decimal(0)
     level: Decimal | None = None

@@ -12,7 +12,6 @@ from .prices import trailed
 from .scenario import Row, Scenario
 from .views import OPEN
 
-
 NEVER = 10**12
 
 
@@ -100,7 +99,7 @@ class Desk:
         if reason not in ("one-cancels-other", "parent-ended"):
             # "When one leg is cancelled, expires or is refused, the others are cancelled."
             for other in order.others:
-                if not other.is_over:
+                if not other.is_over and other.status != "pending":
                     self.end(other, "cancelled", "one-cancels-other")
 
     def _parent_ended(self, parent: Order, child: Order) -> None:

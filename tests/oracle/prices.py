@@ -80,6 +80,9 @@ def _meet(order: Order, view: View, row: Row, rules: FillRules) -> Meeting | Non
         return _limit(order, view, rules)
     if order.triggered:
         return _after_trigger(view, row)
+    if order.trails and order.level is None and view.open is not None:
+        # "where none is known, at the first that it sees"
+        order = replace(order, level=trailed(order, view.open))
     level = order.level if order.trails else order.stop
     found = None if level is None else _stop(order, level, view, row, rules)
     if found is None and order.trails:

@@ -132,15 +132,11 @@ def submit(desk: Desk, order: Order) -> None:
 
 def refusal(desk: Desk, order: Order) -> str:
     """Return the reason of the list of refusals that an order meets, if any."""
-    instrument = desk.scenario.instrument
-    if not order.size.is_finite():
-        return "quantity-not-finite"
-    if order.size == 0:
-        return "quantity-zero"
-    if order.size > Decimal(10) ** 15:
-        return "quantity-too-large"
-    if instrument.lot is not None and order.size % Decimal(instrument.lot):
-        return "quantity-off-lot"
+    if reason := _size_refusal(desk, order.size):
+        return reason
+    # "`IOC`, `FOK`, `OPG` and `CLS` are for market and limit orders"
+    if order.time_in_force in ("IOC", "FOK", "OPG", "CLS") and order.kind not in ("market", "limit"):
+        return "time-in-force-not-supported"
     if order.parent is not None and order.parent.symbol != order.symbol:
         return "group-not-one-symbol"
     if any(other.symbol != order.symbol for other in order.others):
@@ -155,11 +151,19 @@ def refusal(desk: Desk, order: Order) -> str:
     expiry = order.expires_at
     if (order.time_in_force == "GTD" and expiry is None) or (expiry is not None and expiry <= desk.now):
         return "expiry-passed"
-    # "`IOC`, `FOK`, `OPG` and `CLS` are for market and limit orders"
-    if order.time_in_force in ("IOC", "FOK", "OPG", "CLS") and order.kind not in ("market", "limit"):
-        return "time-in-force-not-supported"
     # "A `client_id` is used once in a run; the second is refused"
     return "client-id-used" if order.client_id in desk.client_ids else ""
+
+
+def _size_refusal(desk: Desk, size: Decimal) -> str:
+    if not size.is_finite():
+        return "quantity-not-finite"
+    if size == 0:
+        return "quantity-zero"
+    if size > Decimal(10) ** 15:
+        return "quantity-too-large"
+    lot = desk.scenario.instrument.lot
+    return "quantity-off-lot" if lot is not None and size % Decimal(lot) else ""
 
 
 def _price_refusal(desk: Desk, prices: list[Decimal]) -> str:
@@ -225,8 +229,8 @@ def amend(desk: Desk, order: Order, asked: Amend) -> None:
     if order.is_over:
         desk.answer(order, "already-done")
         return
-    if not _can_amend(order, asked):
-        desk.answer(order, "amend-not-possible")
+    if reason := _amend_refusal(desk, order, asked):
+        desk.answer(order, reason)
         return
     terms: dict[str, Decimal] = {}
     if asked.quantity is not None:  # "`quantity` is the whole, filled part included."
@@ -245,17 +249,22 @@ def amend(desk: Desk, order: Order, asked: Amend) -> None:
     desk.note(order, order.status, "amended")
 
 
-def _can_amend(order: Order, asked: Amend) -> bool:
-    """Whether an order can take new terms.
+def _amend_refusal(desk: Desk, order: Order, asked: Amend) -> str:
+    """Return why an order cannot take new terms.
 
     "What cannot be amended (a price that the kind does not have, a quantity not above what has filled, another
-    side, an order that has ended) is refused"
+    side, an order that has ended) is refused"; a number that no order may have is, with the reason of the number.
     """
-    if asked.limit_price is not None and order.kind not in ("limit", "stop-limit"):
-        return False
-    if asked.stop_price is not None and (order.kind not in ("stop", "stop-limit") or order.triggered):
-        return False
-    if asked.quantity is None:
-        return True
-    same_side = (asked.quantity > 0) == (order.side > 0)
-    return same_side and abs(Decimal(asked.quantity)) > order.filled
+    limits, stops = order.kind in ("limit", "stop-limit"), order.kind in ("stop", "stop-limit")
+    if (asked.limit_price is not None and not limits) or (asked.stop_price is not None and not stops):
+        return "amend-not-possible"
+    if asked.stop_price is not None and order.triggered:
+        return "amend-not-possible"
+    if asked.quantity is not None:
+        same_side = (asked.quantity > 0) == (order.side > 0)
+        if not same_side or abs(Decimal(asked.quantity)) <= order.filled:
+            return "amend-not-possible"
+        if reason := _size_refusal(desk, abs(Decimal(asked.quantity))):
+            return reason
+    prices = [Decimal(price) for price in (asked.limit_price, asked.stop_price) if price is not None]
+    return _price_refusal(desk, prices)
