@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Unpack
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
     from numpy.typing import ArrayLike, NDArray
 
-    from ml4t.backtest.interfaces.orders import Bracket, Leg, Order, OrderTerms
+    from ml4t.backtest.interfaces.orders import Bracket, Leg, Order
 
     Floats = NDArray[np.float64]
     Ids = NDArray[np.int64]
@@ -197,8 +197,13 @@ class Context(Protocol):
         Those in the outbox and held ones are included, those whose end was asked for are not.
         """
 
-    def order(self, symbol: str, quantity: float, **terms: Unpack[OrderTerms]) -> Order:
-        """Ask for a signed quantity; a market order unless the terms give a price or a trail."""
+    def order(
+        self, symbol: str, quantity: float, *, limit_price: float | None = None, stop_price: float | None = None,
+        trail_amount: float | None = None, trail_percent: float | None = None, limit_offset: float | None = None,
+        time_in_force: str = "GTC", expires_at: date | None = None, reduce_only: bool = False, client_id: str = "",
+        parent: Any = None, tag: str = "",
+    ) -> Order:  # fmt: skip
+        """Ask for a signed quantity; a market order unless a price or a trail is given. ``OrderTerms`` has the rest."""
 
     def bracket(
         self, symbol: str, quantity: float, *, entry_limit: float | None = None, entry_stop: float | None = None,

@@ -165,7 +165,7 @@ class Ordering(Amounts):
         first = self._outbox.next_id
         orders = []
         for leg, given in zip(legs, columns, strict=True):
-            more: Any = {name: leg[name] for name in _MORE if name in leg}
+            more: Any = {name: value for name, value in leg.items() if name in _MORE}
             orders.append(self._add(leg["symbol"], leg["quantity"], given | {"group": first}, **more))
         return orders
 
@@ -213,7 +213,7 @@ class Ordering(Amounts):
     def _leg_columns(self, leg: Leg) -> dict[str, float]:
         self.index(leg["symbol"])
         number("quantity", leg["quantity"])
-        prices = {name: leg[name] for name in _PRICES if name in leg}
+        prices: Any = {name: value for name, value in leg.items() if name in _PRICES}
         times = time_columns(leg.get("time_in_force", "GTC"), leg.get("expires_at"), self._schedule.sessions)
         columns: dict[str, float] = price_columns(**prices) | times
         if (parent := leg.get("parent")) is not None:

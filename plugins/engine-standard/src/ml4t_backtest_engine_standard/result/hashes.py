@@ -103,7 +103,8 @@ def _unusual(rounds: Rounds) -> tuple[NDArray[np.int64], NDArray[np.int64], NDAr
     if not rounds:
         return None
     sizes = [len(rows) for _, _, rows in rounds]
-    times, made = (np.repeat([each[place] for each in rounds], sizes) for place in (0, 1))
+    times = np.repeat(np.array([time for time, _, _ in rounds], np.int64), sizes)
+    made = np.repeat(np.array([before for _, before, _ in rounds], np.int64), sizes)
     rows = np.concatenate([rows for _, _, rows in rounds])
     plain = (rows["action"] != 3) & np.isnan(rows["asked"])
     for name, usual in (("kind", 0), ("time_in_force", 0), ("group", -1), ("parent", -1), ("reduce_only", 0)):
