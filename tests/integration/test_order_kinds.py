@@ -357,6 +357,22 @@ def test_what_is_done_cannot_be_amended_or_cancelled():
     assert 64 == len(result.decision_hash)
 
 
+def test_cancel_all_ends_families_without_a_refusal():
+    """Brackets, children of children, groups and single orders; each ends once."""
+
+    def step(strategy, context):
+        context.bracket("A", 10, entry_limit=50.0, stop_price=40.0, target_price=60.0)
+        context.order("A", 1, limit_price=50.0, parent=context.order("A", 1, limit_price=50.0, parent=0))
+        context.oco(*[{"symbol": "A", "quantity": 1, "limit_price": price} for price in (50.0, 51.0)])
+        context.order("A", 1, stop_price=150.0)
+
+    _, result = run(bars(FLAT, FLAT, FLAT), step, lambda _, context: context.cancel_all("A"))
+    ends = result.orders.filter(pl.col("status") == "cancelled")
+    assert 8 == ends.height == ends["order_id"].n_unique()
+    assert {"cancelled-by-strategy", "one-cancels-other"} == set(ends["reason"])
+    assert 0 == result.orders.filter(pl.col("status") == "refused").height
+
+
 BAD_NUMBERS = [
     ((NAN,), {}, "quantity-not-finite"),
     ((float("inf"),), {}, "quantity-not-finite"),
@@ -441,6 +457,8 @@ def test_orders_that_belong_together_are_of_one_symbol():
             "expected a zone-aware datetime or a date",
         ),
         (lambda c: c.order("A", 1, parent="first"), "give a handle, or its id"),
+        (lambda c: c.order("A", 1, client_id=5), "client_id was 5, expected a text"),
+        (lambda c: c.order("A", 1, tag=None), "tag was None, expected a text"),
         (lambda c: c.cancel(None), "give a handle, or its id"),
         (lambda c: c.cancel(1.5), "give a handle, or its id"),
         (lambda c: c.amend(0), "was told nothing to change"),

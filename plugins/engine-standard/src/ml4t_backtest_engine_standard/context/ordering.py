@@ -206,9 +206,17 @@ class Ordering(Amounts):
         self._outbox.cancel(handle.id, int(row["symbol"]), remainder, bool(row["is_target"]))
 
     def cancel_all(self, symbol: str | None = None) -> None:
-        """Ask for the end of every open order, or of those of one symbol."""
-        for order in self.open_orders(symbol):
-            self.cancel(order)
+        """Ask for the end of every open order, or of those of one symbol.
+
+        Children go before the orders that would release them, and of a group one stands for all.
+        """
+        orders = self.open_orders(symbol)
+        children = [each for each in reversed(orders) if each.parent is not None]
+        groups = set()
+        for order in [*children, *(each for each in orders if each.parent is None)]:
+            if order.group not in groups:
+                self.cancel(order)
+                groups |= {order.group} - {None}
 
     def _leg_columns(self, leg: Leg) -> dict[str, float]:
         self.index(leg["symbol"])
@@ -232,6 +240,9 @@ class Ordering(Amounts):
     ) -> Order:
         """Send one order; only market and limit orders that stand alone count towards targets."""
         place, size = self.index(symbol), number("quantity", quantity)
+        for name, text in (("client_id", client_id), ("tag", tag)):
+            if not isinstance(text, str):
+                raise OrderError(f"{name} was {text!r}, expected a text")
         if reduce_only:
             columns["reduce_only"] = 1
         if columns.get("kind", 0) > 1 or reduce_only or "group" in columns or "parent" in columns:
