@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ml4t_backtest_engine_standard.compiled_cache import prepare_cache
 from ml4t.backtest.interfaces import Setup
 from ml4t.backtest.state import RunState
+from ml4t_backtest_engine_standard.compiled_cache import prepare_cache
 
 
 @pytest.fixture(autouse=True, scope="session")
