@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from ml4t.backtest import state as tables
-from ml4t_backtest_engine_standard.compiled_cache import prepare_cache
 from ml4t.backtest.interfaces import ExecutionModels, FillRules, Setup
 from ml4t.backtest.state import REASONS, REQUEST, STATUSES, RunState
+from ml4t_backtest_engine_standard.compiled_cache import prepare_cache
 
 NAN = float("nan")
 

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pytest
 
-from ml4t.backtest.errors import PluginError, RunFileError
+from ml4t.backtest.errors import PluginError, RunError, RunFileError
 
 BARS = [(0, 100, 200, 10.0, 11.0), (1, 100, 200, 20.0, 21.0)]
 
@@ -108,6 +108,59 @@ def test_what_a_model_raises_comes_out(make_world, make_model, kind, wrap):
 
     assert [(0, 5.0, 10.0, 100)] == world.fills
     assert [[1], []] == world.working
+
+
+@pytest.mark.parametrize("wrap", [lambda function: function, numba.njit])
+@pytest.mark.parametrize("kind", ["function", "slippage", "impact", "commission"])
+def test_what_a_model_raises_stops_orders_of_every_kind(make_world, make_model, kind, wrap):
+    """Limit orders go another way than plain market orders; the first fill stays, the second is not made."""
+    model = wrap(fail_after_one) if kind == "function" else make_model(wrap(fail))
+    world = make_world(**{kind: model})
+    order = {"quantity": 1.0, "kind": "limit", "limit_price": 10.0}
+    world.submit(100, order, order)
+    with pytest.raises(ValueError, match="no opinion on this one"):
+        world.match(200, *BARS)
+
+    assert [(0, 1.0, 10.0, 100)] == world.fills
+    assert (1, "accepted", "") == world.events[3]
+
+
+def fail_after_one(orders, i, market, params, state):
+    if i == 1:
+        raise ValueError("no opinion on this one")
+    return market[0]["price"]
+
+
+def test_a_fill_model_is_asked_with_the_price_that_was_found(make_world):
+    """It may take it, name another one within the bar, or say not now; what the order may not take is hidden."""
+
+    @numba.njit
+    def between(orders, i, market, params, state):
+        bar = market[0]
+        if i == 1:
+            return np.nan
+        return (bar["price"] + bar["low"]) / 2.0
+
+    world = make_world(function=between)
+    world.submit(100, (0, 1.0), (0, 2.0), {"quantity": 4.0, "kind": "limit", "limit_price": 9.0})
+    world.bar(300, 10.0, 11.0, 8.0, 9.5)
+
+    assert [(0, 1.0, 9.0, "next-open"), (2, 4.0, 8.5, "limit")] == world.priced
+    assert [[1], []] == world.working
+
+
+def test_a_fill_model_that_leaves_the_bar_stops_the_run(make_world):
+    """No reference price lies outside the bar's range; the error names the order."""
+
+    @numba.njit
+    def outside(orders, i, market, params, state):
+        return market[0]["high"] + 1.0
+
+    world = make_world(function=outside)
+    world.submit(100, (0, 1.0))
+    with pytest.raises(RunError, match="order 0 was filled at a reference price outside the row that it met"):
+        world.bar(300, 10.0, 11.0, 8.0, 9.5)
+    assert [] == world.fills
 
 
 def test_compiled_models_have_their_bounds_checked(make_world, make_model):

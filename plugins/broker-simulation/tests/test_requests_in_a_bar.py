@@ -366,3 +366,24 @@ def test_a_fill_of_another_leg_reduces_what_was_amended_too(make_world):
 
     assert [("accepted", "amended"), ("accepted", "one-cancels-other")] == world.history(1)
     assert 7.0 == world.state.orders.data[1]["quantity"]
+
+
+def test_on_open_order_whose_open_formed_before_its_amendment_ends_with_that_bar(make_world):
+    """The open met the old terms; the new ones can take no other open."""
+    world = make_world(opens=[1000], closes=[2000])
+    order = world.order(900, 1.0, "limit", limit_price=9.0, time_in_force="OPG")
+    world.amend(1100, order, limit_price=11.0)
+    world.bar(1200, 10.0, 10.5, 9.5, 10.0, start=1000)
+
+    assert [] == world.fills
+    assert ("expired", "open-missed") == world.history(order)[-1]
+
+
+def test_on_open_order_takes_a_first_bar_that_opens_after_its_amendment(make_world):
+    """The symbol's first bar of the session may come late."""
+    world = make_world(opens=[1000], closes=[2000])
+    order = world.order(900, 1.0, "limit", limit_price=9.0, time_in_force="OPG")
+    world.amend(1100, order, limit_price=11.0)
+    world.bar(1400, 10.0, 10.5, 9.5, 10.0, start=1300)
+
+    assert [(order, 1.0, 10.0, "limit-better")] == world.priced

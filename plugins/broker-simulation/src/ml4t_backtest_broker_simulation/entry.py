@@ -109,8 +109,7 @@ _model_at = _function_at(MODEL)
 _apply_fill_at = _function_at(APPLY_FILL)
 
 
-@compiled
-def _models_of(setup: Integers) -> Functions:
+def _functions(setup: Integers) -> Functions:
     """Return the run's functions: fill, slippage, impact, commission, apply_fill."""
     return (
         _model_at(setup[ADDRESS], setup[ADDRESS + 1]),
@@ -119,6 +118,9 @@ def _models_of(setup: Integers) -> Functions:
         _model_at(setup[ADDRESS + 6], setup[ADDRESS + 7]),
         _apply_fill_at(setup[ADDRESS + 8], setup[ADDRESS + 9]),
     )
+
+
+_models_of = compiled(_functions)
 
 
 def match_plain(

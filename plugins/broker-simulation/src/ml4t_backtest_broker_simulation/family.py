@@ -54,9 +54,8 @@ def child_part(run: Run, i: int) -> float:
     whole = abs(terms["whole"])
     taken = whole - abs(order["quantity"])
     total = abs(parent["quantity"])
-    if not total > 0.0:
-        return 0.0
-    part = whole_lots(whole * abs(parent["filled"]) / total, run.instruments[order["symbol"]]["lot"])
+    ready = whole * abs(parent["filled"]) / total if total > 0.0 else 0.0
+    part = whole_lots(ready, run.instruments[order["symbol"]]["lot"])
     return float(part - taken)
 
 
@@ -182,7 +181,7 @@ def end_children(run: Run, symbol: int, parent: int) -> None:
             never = run.setup[NEXT_BAR] == COMPLETE and order["status"] == HELD
             if never or not round_to_step(part - abs(order["filled"]), step) > 0.0:
                 end(run, k, CANCELLED, R_PARENT_ENDED)
-            elif part < abs(order["quantity"]):
+            else:
                 before = order["quantity"]
                 order["quantity"] = part if before > 0.0 else -part
                 count_in_book(run, order, order["quantity"] - before)

@@ -37,7 +37,7 @@ PROFILES: Final[Mapping[str, Mapping[str, Any]]] = {
         }
     },
     "vectorbt": {"fill": {"use": "same-close"}},
-    "lean": {"fill": {"use": "next-open"}},
+    "lean": {"fill": {"use": "next-open", "limit": "cross"}},
     "realistic": {
         "fill": {"use": "next-open", "limit": "cross", "volume_limit": 0.1, "volume_basis": "trailing"},
         "slippage": {"use": "bps", "bps": 5.0},
