@@ -139,7 +139,8 @@ TERMS: Final = _row(
 REQUEST: Final = _row(
     "action:i1 kind:i1 time_in_force:i1 is_target:i1 symbol:i4 account:i2 reason:i2 tag:i4 "
     "order_id:i8 basket:i8 quantity:f8 limit_price:f8 stop_price:f8 known_at:i8 asked:f8 "
-    "trail_amount:f8 trail_percent:f8 limit_offset:f8 expires_at:i8 group:i8 parent:i8 client_id:i4 reduce_only:i1 counts:i1"
+    "trail_amount:f8 trail_percent:f8 limit_offset:f8 expires_at:i8 group:i8 parent:i8 client_id:i4 "
+    "reduce_only:i1 counts:i1"
 )
 ORDER_EVENT: Final = _row("timestamp:i8 order_id:i8 sequence:i8 status:i1 reason:i2 quantity:f8 filled:f8")
 # slippage: cash lost to slippage and impact, >= 0 is a cost

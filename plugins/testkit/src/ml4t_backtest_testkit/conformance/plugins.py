@@ -35,6 +35,7 @@ _ABSTRACT: dict[str, type] = {
     "reporter": interfaces.Reporter,
     "calendar": interfaces.Calendar,
 }
+_PROTOCOLS: dict[str, type] = {"engine": interfaces.Engine, "gate": interfaces.Gate}
 _MODELS = ("fill", "slippage", "commission", "impact")
 _LOADED = """\
 import importlib, json, sys
@@ -112,6 +113,11 @@ class PluginConformance(Conformance):
                 assert issubclass(target, _ABSTRACT[kind]), f"{kind} {name} is no {_ABSTRACT[kind].__name__}"
                 missing: frozenset[str] = getattr(target, "__abstractmethods__", frozenset())
                 assert frozenset() == missing, f"{kind} {name} lacks methods"
+            elif kind in _PROTOCOLS:
+                members = vars(_PROTOCOLS[kind]).items()
+                methods = [each for each, member in members if each[0] != "_" and not isinstance(member, property)]
+                without = [method for method in methods if not hasattr(target, method)]
+                assert without == [], f"{kind} {name} lacks methods"
             elif kind in _MODELS:
                 needed = ["function", "params", "initial_state", "describe", *(["rules"] * (kind == "fill"))]
                 without = [attribute for attribute in needed if not hasattr(target, attribute)]
