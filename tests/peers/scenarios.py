@@ -112,13 +112,16 @@ def levels(rng: np.random.Generator, close: float, kind: str, side: int) -> Acti
     return {}
 
 
-def singles(*kinds: str, seed: int, chance: float = 0.05, most: int = 200, first: int = 1, cancels: float = 0.0):
-    """Return actions: orders of these kinds at random bars, some of them cancelled later."""
+def singles(
+    *kinds: str, seed: int, chance: float = 0.05, most: int = 200, cancels: float = 0.0, expiring: bool = False
+):
+    """Return actions: orders of these kinds at random bars, some of them cancelled later, or good until a day."""
 
     def actions(panel: Panel) -> list[Action]:
         rng = np.random.default_rng(seed)
         out: list[Action] = []
-        for bar in range(first, len(panel) - 1):
+        days = panel.frame["timestamp"].unique().sort()
+        for bar in range(1, len(panel) - 1):
             for column, symbol in enumerate(panel.symbols):
                 if rng.random() >= chance:
                     continue
@@ -127,6 +130,8 @@ def singles(*kinds: str, seed: int, chance: float = 0.05, most: int = 200, first
                 order = {"bar": bar, "do": "order", "ref": f"{len(out)}", "symbol": symbol, "kind": kind}
                 order["quantity"] = side * int(rng.integers(1, most + 1))
                 order |= levels(rng, float(panel.close[bar, column]), kind, side)
+                if expiring:
+                    order["valid"] = days[min(bar + int(rng.integers(1, 6)), len(days) - 1)].date().isoformat()
                 out.append(order)
                 if rng.random() < cancels and bar + 1 < len(panel) - 1:
                     later = min(bar + int(rng.integers(1, 20)), len(panel) - 2)
@@ -256,6 +261,7 @@ BACKTRADER = (
     *(_backtrader(kind, singles(kind, seed=seed)) for seed, kind in enumerate(EVERY_KIND, 10)),
     _backtrader("every kind, 19 years", singles(*EVERY_KIND, seed=1, chance=0.04, cancels=0.2), bars="old"),
     _backtrader("every kind, cancels", singles(*EVERY_KIND, seed=2, chance=0.1, cancels=0.3)),
+    _backtrader("good until a day", singles("limit", "stop", "stop-limit", "trailing-stop", seed=8, expiring=True)),
     _backtrader("trailing stop-limit", singles("trailing-stop-limit", seed=3)),
     _backtrader("bracket, market entry", brackets(seed=4)),
     _backtrader("bracket, any entry", brackets(seed=5, entries=("market", "limit", "stop")), bars="old"),

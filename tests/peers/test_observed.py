@@ -2,6 +2,7 @@
 
 from datetime import date, timedelta
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -160,6 +161,15 @@ def test_backtrader_without_cash_fills_the_closing_part_only(fills):
     assert [("a", 1, -1.0, 100.0), ("b", 3, 1.0, 200.0)] == found
 
 
+def test_backtrader_cancelling_a_child_ends_its_entry(run_peer):
+    """And the other child."""
+    bracket = {"bar": 0, "do": "bracket", "ref": "a", "symbol": "AA", "quantity": 1, "entry_limit": 50.0}
+    actions = [bracket | {"stop_price": 45.0, "target_price": 60.0}, {"bar": 1, "do": "cancel", "ref": "a.target"}]
+    scenario = {"name": "observed", "settings": {"cash": 1e6}, "actions": actions}
+    ends = run_peer("backtrader", scenario, frame(AA=[FLAT] * 4)).ends
+    assert {"a.entry": "canceled", "a.stop": "canceled", "a.target": "canceled"} == ends
+
+
 # --- zipline ------------------------------------------------------------------------------------------------
 
 
@@ -201,6 +211,35 @@ def test_zipline_rounds_levels_to_cents(fills):
     assert [("b", 1)] == [row[:2] for row in found]
 
 
+def test_zipline_keeps_three_decimals_of_a_price(fills):
+    """The rest is gone before a run sees it."""
+    assert [("a", 1, 1.0, round(100.123 * 1.0005, 9))] == fills(
+        "zipline", frame(AA=closes(100.0, 100.1234)), order(0, 1)
+    )
+
+
+# --- vectorbt -----------------------------------------------------------------------------------------------
+
+
+def held(run_peer, targets, *bars, cash=1000.0, kind="weights"):
+    """Return (day, quantity, price) of each fill of a table of targets for AA."""
+    scenario = {"name": "observed", "settings": {"cash": cash, "targets": kind}}
+    found = run_peer("vectorbt", scenario, frame(AA=bars), np.array(targets)[:, None]).fills
+    days = [(day - FIRST).days for day in found["time"].cast(pl.Date)]
+    return list(zip(days, found["quantity"].round(9).to_list(), found["price"].to_list(), strict=True))
+
+
+def test_vectorbt_sizes_weights_at_the_open_of_the_fill(run_peer):
+    """Half of 1,000 decided at a close of 100, filled at an open of 125: 4, not 5."""
+    bars = FLAT, (125.0, 126.0, 124.0, 125.0), FLAT
+    assert [(1, 4.0, 125.0)] == held(run_peer, [0.5, np.nan, np.nan], *bars)
+
+
+def test_vectorbt_buys_what_cash_is_there_for(run_peer):
+    """20 are wanted at 100 with cash of 1,000."""
+    assert [(1, 10.0, 100.0)] == held(run_peer, [20.0, np.nan, np.nan], FLAT, FLAT, FLAT, kind="shares")
+
+
 # --- backtesting.py -----------------------------------------------------------------------------------------
 
 
@@ -228,6 +267,35 @@ def test_backtesting_target_of_a_stop_entry_acts_where_the_stop_is_not_reached(f
     bars = frame(AA=[FLAT, FLAT, (100.0, 111.0, 99.0, 105.0), FLAT])
     found = fills("backtesting", bars, bracket(1, 10, entry_stop=102.0, stop_price=95.0, target_price=110.0))
     assert [("a", 2, 10.0, 102.0), ("a", 2, -10.0, 110.0)] == found
+
+
+def test_backtesting_children_of_a_stop_entry_wait_where_its_bar_reaches_the_stop(fills):
+    """It reaches the target, too; the next bar opens at 108."""
+    bars = frame(AA=[FLAT, FLAT, (100.0, 111.0, 94.0, 105.0), (108.0, 112.0, 107.0, 111.0)])
+    found = fills("backtesting", bars, bracket(1, 10, entry_stop=102.0, stop_price=95.0, target_price=110.0))
+    assert [("a", 2, 10.0, 102.0), ("a", 3, -10.0, 110.0)] == found
+
+
+def test_backtesting_other_side_closes_trades_and_their_children(fills):
+    """A sale of 10 closes the bracket's trade; its stop at 95 is gone."""
+    made = bracket(1, 10, stop_price=95.0, target_price=110.0), order(2, -10, ref="b")
+    bars = frame(AA=[FLAT, FLAT, FLAT, FLAT, (100.0, 101.0, 90.0, 100.0)])
+    assert [("a", 2, 10.0, 100.0), ("a", 3, -10.0, 100.0)] == fills("backtesting", bars, *made)
+
+
+def test_backtesting_trading_on_close_a_stop_pays_no_open(fills):
+    """It opens at 105, above the stop of 102, and pays the stop; of a stop below the close before, that close."""
+    bars = frame(AA=[FLAT, FLAT, (105.0, 106.0, 104.0, 105.0), FLAT])
+    above, below = order(1, 10, "stop", stop_price=102.0), order(1, 10, "stop", stop_price=99.5)
+    assert [("a", 2, 10.0, 102.0)] == fills("backtesting", bars, above, trade_on_close=True)
+    assert [("a", 2, 10.0, 100.0)] == fills("backtesting", bars, below, trade_on_close=True)
+
+
+def test_backtesting_spread_is_paid_by_entries(fills):
+    """A buy that opens pays it, the sale that closes does not."""
+    made = order(1, 10), order(2, -10, ref="b")
+    found = fills("backtesting", frame(AA=[FLAT] * 5), *made, spread=0.01)
+    assert [("a", 2, 10.0, 101.0), ("a", 3, -10.0, 100.0)] == found
 
 
 def test_backtesting_stop_limit_may_pay_a_price_outside_the_bar(fills):
