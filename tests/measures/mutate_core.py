@@ -8,7 +8,6 @@ that fails none of them has survived. A sample with a fixed seed is taken; survi
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import os
 import random
@@ -26,6 +25,8 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+import coverage
+import pytest
 from compiled_functions import Source, compiled_sources
 from mutants import Mutant, mutants_of
 
@@ -34,7 +35,7 @@ PLAIN = {"NUMBA_DISABLE_JIT": "1", "POLARS_MAX_THREADS": "1", "PYTHONHASHSEED": 
 LEAST_SECONDS = 6.0
 SLOWER = 4.0  # CPU time, than the tests took without a fault: then the fault has made a loop endless
 STUCK = 20.0  # the same by the clock, where other programs run too
-OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=no")
+OPTIONS = ("-x", "-q", "-s", "-p", "no:cacheprovider", "--no-header", "--no-summary", "--tb=short")
 GOAL = 0.85
 LEFT = ("survived", "not reached")
 
@@ -72,11 +73,12 @@ def main() -> int:
     tests = options.tests or [f"{options.distribution}/tests"]
     everything = [mutant for source in sources for mutant in mutants_of(source) if chosen(mutant, options.only)]
     size = min(options.sample or len(everything), len(everything))
-    sample = random.Random(options.seed).sample(everything, size)
-    load(sources)
-    reach = measure_reach(tests, [source.path for source in sources])
-    print(f"{len(everything)} faults in {len(sources)} modules, {size} tried; {len(reach.seconds)} tests", flush=True)
-    return report(try_all(sample, reach), sample)
+    trials = Trials(sources, random.Random(options.seed).sample(everything, size))
+    print(f"{len(everything)} faults in {len(sources)} modules, {size} tried", flush=True)
+    status = int(pytest.main([*OPTIONS, *tests], plugins=[trials]))
+    if len(trials.outcomes) < size:
+        raise SystemExit(f"the tests fail or do not begin without any fault (status {status})")
+    return report(trials.outcomes, trials.sample)
 
 
 def chosen(mutant: Mutant, only: str) -> bool:
@@ -88,65 +90,81 @@ def chosen(mutant: Mutant, only: str) -> bool:
     return not first or int(first) <= mutant.line <= int(last or first)
 
 
-def load(sources: Sequence[Source]) -> None:
-    """Import what every trial needs, so that a fork has it; nothing that a fault may change."""
-    for name in ("numba", "polars", "pytest", "coverage"):
-        importlib.import_module(name)
+class Trials:
+    """A pytest plugin that, in place of the tests, puts one fault after the other in and runs those that reach it.
 
-    package = sources[0].module.partition(".")[0]
-    taken = [name for name in sys.modules if name.partition(".")[0] == package]
-    if taken:
-        raise SystemExit(f"{', '.join(taken)} were imported before a fault could be put into them")
+    Each trial is a fork of the process that has collected the tests, and so does not collect them again.
+
+    Attributes:
+        outcomes: What became of each fault of the sample.
+    """
+
+    def __init__(self, sources: Sequence[Source], sample: Sequence[Mutant]) -> None:
+        self.sources = sources
+        self.sample = sample
+        self.outcomes: list[str] = []
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Try every fault."""
+        if taken := [source.module for source in self.sources if source.module in sys.modules]:
+            raise SystemExit(f"{', '.join(taken)} were imported by tests before a fault could be put into them")
+        reach = measure_reach(session, [source.path for source in self.sources])
+        items = {item.nodeid: item for item in session.items}
+        print(f"{len(reach.seconds)} tests, {sum(reach.seconds.values()):.0f} s", flush=True)
+        for number, mutant in enumerate(self.sample, 1):
+            tests = reach.of(mutant.source.path, mutant.line)
+            seconds = sum(reach.seconds[test] for test in tests)
+            outcome = try_one(session, mutant, [items[test] for test in tests], seconds) if tests else "not reached"
+            self.outcomes.append(outcome)
+            if outcome in LEFT:
+                print(told(mutant, outcome), flush=True)
+            if number % 50 == 0:
+                print(f"{number} of {len(self.sample)}: {dict(Counter(self.outcomes))}", flush=True)
+        return True
 
 
-def measure_reach(tests: Sequence[str], paths: Sequence[Path]) -> Reach:
+def run_items(session: pytest.Session, items: Sequence[pytest.Item]) -> int:
+    """Run tests until one fails; return 1 then, else 0."""
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if session.testsfailed:
+            return 1
+    return 0
+
+
+def measure_reach(session: pytest.Session, paths: Sequence[Path]) -> Reach:
     """Run all tests once, without a fault, and note which lines each of them reaches.
 
     Raises:
         SystemExit: Where one fails: then nothing can be said.
     """
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "reach.json"
-        said = Path(folder) / "said.txt"
-        status = in_fork(lambda: _trace(tests, paths, out), 900.0, said)
-        if status != 0:
-            raise SystemExit(f"{said.read_text(encoding='utf-8')}the tests fail without any fault (status {status})")
+        out, said = Path(folder) / "reach.json", Path(folder) / "said.txt"
+        if in_fork(lambda: _trace(session, paths, out), 900.0, said) != 0:
+            raise SystemExit(f"{said.read_text(encoding='utf-8')}\nthe tests fail without any fault")
         found = json.loads(out.read_text(encoding="utf-8"))
     lines = {(path, int(line)): ids for path, by_line in found["lines"].items() for line, ids in by_line.items()}
     return Reach(found["seconds"], lines)
 
 
-def _trace(tests: Sequence[str], paths: Sequence[Path], out: Path) -> int:
-    """Run pytest under coverage with one context a test; write ids, seconds and lines as JSON."""
-    import coverage
-    import pytest
-
+def _trace(session: pytest.Session, paths: Sequence[Path], out: Path) -> int:
+    """Run the tests under coverage with one context each; write ids, seconds and lines as JSON."""
     cover = coverage.Coverage(data_file=None, config_file=False, include=[str(path) for path in paths])
     seconds: dict[str, float] = {}
-
-    class Contexts:
-        @pytest.hookimpl(hookwrapper=True)
-        def pytest_runtest_protocol(self, item: Any, nextitem: Any) -> Any:
-            cover.switch_context(item.nodeid)
-            yield
-            cover.switch_context("")
-
-        def pytest_runtest_logreport(self, report: Any) -> None:
-            if report.when == "call" and report.passed:
-                seconds[report.nodeid] = report.duration
-
     cover.start()
-    status = int(pytest.main([*OPTIONS, *tests], plugins=[Contexts()]))
+    for item, following in zip(session.items, [*session.items[1:], None], strict=True):
+        cover.switch_context(item.nodeid)
+        begun = time.perf_counter()
+        session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        seconds[item.nodeid] = time.perf_counter() - begun
+        if session.testsfailed:
+            return 1
     cover.stop()
     data = cover.get_data()
-    lines = {
-        path: {
-            line: [name for name in names if name in seconds] for line, names in data.contexts_by_lineno(path).items()
-        }
-        for path in data.measured_files()
-    }
+    lines = {path: data.contexts_by_lineno(path) for path in data.measured_files()}
+    lines = {path: {line: [n for n in names if n] for line, names in each.items()} for path, each in lines.items()}
     out.write_text(json.dumps({"seconds": seconds, "lines": lines}), encoding="utf-8")
-    return status
+    return 0
 
 
 def in_fork(action: Callable[[], int], seconds: float, said: Path | str = os.devnull) -> int | None:
@@ -208,33 +226,16 @@ class _Finder:
         return spec
 
 
-def try_all(sample: Sequence[Mutant], reach: Reach) -> list[str]:
-    """Return what became of each fault: ``found``, ``endless``, ``survived`` or ``not reached``."""
-    outcomes = []
-    for number, mutant in enumerate(sample, 1):
-        tests = reach.of(mutant.source.path, mutant.line)
-        outcome = try_one(mutant, tests, sum(reach.seconds[test] for test in tests)) if tests else "not reached"
-        outcomes.append(outcome)
-        if outcome in LEFT:
-            print(told(mutant, outcome), flush=True)
-        if number % 25 == 0:
-            print(f"{number} of {len(sample)}: {dict(Counter(outcomes))}", flush=True)
-    return outcomes
-
-
-def try_one(mutant: Mutant, tests: Sequence[str], seconds: float) -> str:
+def try_one(session: pytest.Session, mutant: Mutant, items: Sequence[pytest.Item], seconds: float) -> str:
     """Put one fault in and run the tests that reach it."""
-    import pytest
 
     def trial() -> int:
         sys.meta_path.insert(0, _Finder(mutant))
-        return int(pytest.main([*OPTIONS, *tests]))
+        return run_items(session, items)
 
     status = in_fork(trial, max(LEAST_SECONDS, SLOWER * seconds))
     if status is None:
         return "endless"
-    if status in (4, 5):
-        raise SystemExit(f"pytest could not run {' '.join(tests)} (status {status})")
     return "survived" if status == 0 else "found"
 
 
