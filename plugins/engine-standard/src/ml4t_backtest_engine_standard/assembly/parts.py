@@ -47,10 +47,9 @@ class Instrument:
 
     def __post_init__(self) -> None:
         """Refuse sizes that no order could have."""
-        if not (0 < self.whole_lot < np.inf and 0 < self.multiplier < np.inf):
-            raise ValueError("lot and multiplier must be above 0 and finite")
-        if not (0 <= self.quantity_step < np.inf and 0 <= self.tick < np.inf):
-            raise ValueError("quantity_step and tick must be at least 0 and finite")
+        above, least = (self.whole_lot, self.multiplier), (self.quantity_step, self.tick)
+        if not (all(0 < size < np.inf for size in above) and all(0 <= size < np.inf for size in least)):
+            raise ValueError("lot and multiplier must be above 0, quantity_step and tick at least 0, all finite")
 
     @property
     def whole_lot(self) -> float:
