@@ -190,7 +190,7 @@ def test_time_in_force_decides_which_limits_stay(shared):
     """TimeInForceAlgorithm: three fill at the next open, one ends with its day, one on its date, one stays."""
     strategy = SixLimits()
     feed = {"name": "trades", "frame": trades_of(shared), "bar": "1m", "stamp": "open"}
-    result = run(strategy, [feed], fill={"use": "next-open", "limit": "cross"})
+    result = run(strategy, [feed], profile="lean")
 
     compare(shared, result, "TimeInForceAlgorithm")
     expected = {

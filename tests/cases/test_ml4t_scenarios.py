@@ -78,6 +78,8 @@ def costs_of(constants):
         if name in names:
             kind, table, key = names[name]
             costs[kind] = {**table, key: value * 1e4 if key == "bps" else value}
+            if kind == "slippage":  # set_slippage_perc and set_slippage_fixed let opens slip too
+                costs["fill"] = {"slippage_on": "opens-and-stops"}
     return costs
 
 
@@ -89,7 +91,7 @@ def run(shared, number, theirs):
     return Engine(
         feed={"use": "frame", "name": "prices", "frame": only("prices"), "symbol": SYMBOL},
         strategy=Driver(signals, theirs["risk_rules"], theirs["shares"], -1 if number in SHORT else 1),
-        broker={"fill": {"use": "next-open", "trail": "close"}, **costs_of(theirs["constants"])},
+        broker={"profile": "backtrader", **costs_of(theirs["constants"])},
         capital=theirs["initial_cash"],
     ).run()
 
