@@ -56,18 +56,23 @@ def compiled_sources(distribution: Path) -> list[Source]:
 
 
 def _compiled_only(tree: ast.Module) -> Iterator[tuple[int, int]]:
-    """Yield what is done where a model is called back from compiled code, or has stopped it with an exception.
+    """Yield what is done where a model is found by its address, called back, or has stopped the core by raising.
 
     In plain Python models are called as they are, and what they raise ends the run there.
     """
     for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and "ADDRESS" in _names(node):
+            yield node.body[0].lineno, node.end_lineno or node.lineno
         if isinstance(node, ast.If) and _asks_a_flag(node.test):
             yield node.body[0].lineno, node.body[-1].end_lineno or node.body[-1].lineno
 
 
 def _asks_a_flag(test: ast.expr) -> bool:
-    names = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)}
-    return isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.NotEq) and bool(names & _FLAGS)
+    return isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.NotEq) and bool(_names(test) & _FLAGS)
+
+
+def _names(tree: ast.AST) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
 def _decorators(tree: ast.Module) -> list[str]:
