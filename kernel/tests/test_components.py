@@ -107,6 +107,7 @@ def test_a_class_or_an_instance_is_its_own_component():
         ("commission", "per-share", "ml4t-backtest-commission-standard"),
         ("slippage", "bps", "ml4t-backtest-slippage-standard"),
         ("impact", "square-root", "ml4t-backtest-impact-standard"),
+        ("risk", "max-position", "ml4t-backtest-risk-standard"),
         ("broker", "paper", "ml4t-backtest-broker-simulation"),
         ("feed", "parquet", "ml4t-backtest-feed-parquet"),
     ],
