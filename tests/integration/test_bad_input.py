@@ -273,14 +273,15 @@ def test_negative_prices_are_legal_where_they_are_declared(folder):
     assert DONE == main(["run", "run.toml", "--quiet"])
 
 
-def test_orders_that_nothing_can_fill_are_flagged(folder, capsys):
-    """Trades have no open: who orders beside them only is told why nothing filled."""
+def test_market_orders_fill_at_trades(folder):
+    """Trades have no open: a market order takes the next one whatever price of a bar it would wait for."""
     trades = prices().select("symbol", known_at=pl.col("timestamp").cast(pl.Datetime("us", "UTC")), price="close")
     trades.write_parquet(folder / "prices.parquet")
     edit('bar = "1d"\nprices = "raw"', "")(folder)
     assert DONE == main(["run", "run.toml"])
 
-    assert "orders met rows without open, which fill nothing" in capsys.readouterr().out
+    fills = pl.read_parquet(folder / "runs" / "small" / "fills.parquet")
+    assert ["trade"] == fills["reason"].unique().to_list()
 
 
 def test_each_fault_of_a_component_begins_with_the_key_of_its_table():

@@ -65,7 +65,7 @@ class SimulationBroker(Broker):
             raise RunFileError(f"profile of broker {setup.name} was {config.profile!r}; known are {known}")
         self._config = config
         self._latency = parse_duration(config.latency, f"latency of broker {setup.name}")
-        self._same_close = self._priceless = False
+        self._same_close = False
         self._phrases: dict[str, str] = {}
 
     @classmethod
@@ -93,7 +93,6 @@ class SimulationBroker(Broker):
             self._models.setup[PLAIN] = 0
         self._lay_out(models, portfolio)
         self._same_close = rules.market == "same-close"
-        self._opens_only = rules.market == "open" and models.fill.function is None
         self._limits = rules.volume_limit > 0.0
         self.watches_rows = self._limits and rules.volume_basis == "trailing"
         # Copies: the engine's may be read-only, which is another type to compiled code.
@@ -136,8 +135,7 @@ class SimulationBroker(Broker):
     @property
     def flags(self) -> tuple[str, ...]:
         """What every result must show of this broker."""
-        flags = ("fills at the same close",) if self._same_close else ()
-        return flags + (("orders met rows without open, which fill nothing",) if self._priceless else ())
+        return ("fills at the same close",) if self._same_close else ()
 
     def describe(self) -> dict[str, str]:
         """Return the rules of fills and costs, and what runs as plain Python."""
@@ -185,8 +183,6 @@ class SimulationBroker(Broker):
     def _match(self, rows: Rows, start: int, stop: int, at_once: bool) -> None:
         models = self._models
         source, fields = self._fields_of(rows)
-        if source == 0 and fields[0] < 0 and self._opens_only:
-            self._priceless = True
         models.setup[SOURCE], models.setup[AT_ONCE] = source, at_once
         self._reserve(rows, start, stop)
         volumes = self._volumes_of(rows, start, stop) if self._limits else _NO_VOLUMES
