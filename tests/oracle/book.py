@@ -20,6 +20,7 @@ class Order:
         triggered: Whether its stop was reached in an earlier row, or earlier in this one.
         pending: Amended terms that hold from ``amended_at`` on.
         done: Whether it can do nothing more in the row under way.
+        was_held: Whether it has waited for its parent.
         released: Whether its parent's fill released it in the row under way.
         events: (price, phase) of what released and triggered it in the row under way: it sees what is left.
         day: The session that a DAY, OPG or CLS order is of, once known.
@@ -57,6 +58,7 @@ class Order:
     amended_at: int | None = None
     pending: dict[str, Decimal] = field(default_factory=dict)
     done: bool = False
+    was_held: bool = False
     released: bool = False
     events: list[tuple[Decimal, int]] = field(default_factory=list)
     triggered_in_row: bool = False

@@ -185,6 +185,7 @@ def _after_row(desk: Desk, order: Order, hand: RowAtHand) -> tuple[str, str] | N
 
 def apply_amendment(order: Order) -> None:
     """Let amended terms hold."""
+    order.original += order.pending.get("size", order.size) - order.size
     for name, value in order.pending.items():
         setattr(order, name, value)
     order.pending, order.amended_at = {}, None
@@ -202,7 +203,7 @@ def match_at_the_close(desk: Desk, rows: list[Row]) -> None:
             continue
         for order in desk.working(row.symbol):
             plain = order.kind == "market" and order.time_in_force not in ("OPG", "CLS")
-            if not plain or order.submitted_at != desk.now or order.parent is not None or not order.is_open:
+            if not plain or order.submitted_at != desk.now or order.was_held or not order.is_open:
                 continue
             for each in desk.orders:
                 each.done = each.released = each.triggered_in_row = False

@@ -111,14 +111,14 @@ def submit(desk: Desk, order: Order) -> None:
         desk.client_ids.add(order.client_id)
     _round_to_ticks(desk, order)
     if order.parent is not None:
-        if order.parent.is_over:
+        if order.parent.is_over and order.parent.status != "filled":
             desk.end(order, "cancelled", "parent-ended")
             return
         order.parent.children.append(order)
     if any(other.is_over for other in order.others):
         desk.end(order, "cancelled", "one-cancels-other")
         return
-    if order.parent is not None:
+    if order.parent is not None and not order.parent.filled:
         desk.note(order, "held", "waits-for-parent")
         return
     mark = desk.marks.get(order.symbol)
@@ -207,14 +207,12 @@ def _acts_at_once(desk: Desk, order: Order, effective: int) -> bool:
 
 def cancel(desk: Desk, order: Order) -> None:
     """End an order, or note that its end was asked for: "A request acts on prices that form after it."."""
-    if order.is_over:
+    if order.is_over or order.asked_to_end:
         desk.answer(order, "already-done")
         return
     effective = desk.now + desk.scenario.latency
     if _acts_at_once(desk, order, effective):
         desk.end(order, "cancelled", "cancelled-by-strategy")
-        return
-    if order.asked_to_end:
         return
     order.cancelled_at = effective if order.cancelled_at is None else min(order.cancelled_at, effective)
     order.asked_to_end = True
@@ -226,7 +224,7 @@ def cancel(desk: Desk, order: Order) -> None:
 
 def amend(desk: Desk, order: Order, asked: Amend) -> None:
     """Change what is named, from now on."""
-    if order.is_over:
+    if order.is_over or order.cancelled_at is not None:
         desk.answer(order, "already-done")
         return
     if reason := _amend_refusal(desk, order, asked):

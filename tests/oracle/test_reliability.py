@@ -90,11 +90,11 @@ def every_kind(count, context):
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_a_null_fills_nothing_and_spreads_nowhere(field):
-    """Class 7: a null in each field of each of 1,000 bars, a tenth of them at a time."""
+    """Class 7: a null in each field of each of 1,000 bars, a fifth of them at a time."""
     bars = walk(1_000)
-    for offset in range(10):
+    for offset in range(5):
         nulled = bars.with_columns(
-            pl.when(pl.int_range(pl.len()) % 10 == offset).then(None).otherwise(pl.col(field)).alias(field)
+            pl.when(pl.int_range(pl.len()) % 5 == offset).then(None).otherwise(pl.col(field)).alias(field)
         )
         limit = {"fill": {"use": "next-open", "volume_limit": 0.5}} if field == "volume" else {}
         result = run(nulled, every_kind, broker=limit)
