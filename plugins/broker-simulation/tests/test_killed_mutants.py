@@ -349,3 +349,142 @@ def test_the_best_price_of_a_trailing_stop_is_kept(make_world):
         best.append(world.state.terms.rows()["extreme"].tolist())
 
     assert [[9.5, 10.5], [9.5, 10.5], [9.0, 11.0]] == best
+
+
+@pytest.mark.parametrize(
+    "trail", [{"trail_amount": 1.0, "trail_percent": 0.0}, {"trail_amount": 0.0, "trail_percent": 0.1}]
+)
+def test_of_the_two_trails_one_may_be_zero(make_world, trail):
+    """It stands for none."""
+    world = make_world()
+    world.state.instruments["mark"] = 10.0
+    world.order(100, 5.0, "trailing-stop", **trail)
+
+    assert [(0, "submitted", ""), (0, "accepted", "")] == world.events
+    assert 11.0 == world.state.orders.data[0]["stop_price"]
+
+
+def test_a_group_in_which_every_fill_reduces_every_leg_finds_room_for_what_it_records(make_world):
+    """Forty legs, each one unit above the one before: all fill in one row, and each fill tells all that are left."""
+    world = make_world()
+    world.submit(100, *(limit(1.0 + leg, 12.0, group=0, counts=0) for leg in range(40)))
+    world.bar(200, *FLAT)
+
+    assert list(range(40)) == [order for order, *_ in world.priced]
+    assert [1.0] * 40 == [quantity for _, quantity, *_ in world.priced]
+    assert 2 * 40 + 40 + 40 * 39 // 2 == len(world.events)
+
+
+@pytest.mark.parametrize(("held", "quantity"), [(-0.5, 0.5), (0.5, -0.5), (-0.5, 0.75), (1.0, -1.0), (-1.0, 1.0)])
+def test_reduce_only_orders_close_parts_of_a_unit(make_world, held, quantity):
+    """A half is a position, and so is one."""
+    world = make_world()
+    world.state.positions[0]["quantity"] = held
+    world.order(100, quantity, reduce_only=1)
+    world.bar(200, *FLAT)
+
+    assert [(0, -held)] == [fill[:2] for fill in world.priced]
+
+
+def test_parts_of_a_unit_have_children_and_volumes_too(make_world):
+    """Half of one fills, and of its child as much; a quote tells models the size at the side of half a unit."""
+    world = make_world(volume_limit=0.5, instruments={"lot": 0.125})
+    world.order(100, 1.0)
+    child = world.order(100, -1.0, "limit", limit_price=9.0, parent=0)
+    world.bar(200, NAN, NAN, NAN, 10.0, 1.0)
+    world.bar(300, *FLAT, 1.0)
+    world.bar(400, NAN, 11.0, 9.0, 10.0, 10.0)
+    assert [(0, 0.5), (child, -0.5)] == [fill[:2] for fill in world.priced]
+
+    seen = []
+    world = make_world(slippage=Told(seen, "volume"))
+    world.order(100, 0.5)
+    world.order(100, -0.5)
+    world.quote(101, 9.0, 11.0, bid_size=3.0, ask_size=7.0)
+    assert [[7.0], [3.0]] == seen
+
+
+class Told:
+    """A model that costs nothing and keeps what it is told."""
+
+    def __init__(self, seen, *names):
+        def function(orders, i, market, params, state):
+            seen.append([float(market[0][name]) for name in names])
+            return 0.0
+
+        self.function = function
+
+    def params(self):
+        return np.zeros(0)
+
+    def initial_state(self):
+        return np.zeros(0)
+
+    def describe(self):
+        return "told"
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_models_are_told_symbol_and_times_of_the_row(make_world, beside):
+    """On both paths."""
+    seen = []
+    world = make_world(slippage=Told(seen, "symbol", "bar_start", "event_time", "known_at"))
+    if beside:
+        world.order(100, 5.0, "limit", limit_price=1.0, symbol=1)
+    world.order(100, 5.0)
+    world.order(100, 5.0, symbol=1)
+    world.bar(200, *FLAT)
+    world.bar(350, *FLAT, start=250, symbol=1)
+
+    assert [[0.0, 100.0, 200.0, 200.0], [1.0, 250.0, 350.0, 350.0]] == seen
+
+
+def test_on_a_known_path_a_trailing_sale_is_met_by_the_low_at_its_very_level(make_world):
+    """Before the close, with what else the low meets, the oldest first."""
+    world = make_world(path="open-high-low-close")
+    world.state.instruments["mark"] = 10.0
+    world.order(100, -5.0, "trailing-stop", trail_amount=2.0)
+    world.order(100, 5.0, "limit", limit_price=9.75)
+    world.bar(200, 10.0, 11.5, 9.5, 11.0)
+
+    assert [(0, -5.0, 9.5, "stop"), (1, 5.0, 9.75, "limit")] == world.priced
+
+
+def test_a_maker_s_fill_leaves_no_trace_on_the_next_one(make_world):
+    """A market order is a taker, whichever path it takes."""
+    seen = []
+    world = make_world(slippage=Told(seen, "maker"))
+    world.order(100, 5.0, "limit", limit_price=9.5)
+    world.bar(200, *FLAT)
+    world.order(200, 5.0)
+    world.bar(300, *FLAT)
+
+    assert [[1.0], [0.0]] == seen
+    assert [1, 0] == world.state.fills.rows()["maker"].tolist()
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_an_order_keeps_the_reason_of_its_newest_transition(make_world, beside):
+    """What a strategy reads of it."""
+    from ml4t.backtest.state import REASONS
+
+    world = make_world()
+    if beside:
+        world.order(100, 5.0, "limit", limit_price=1.0)
+    order = world.order(100, 5.0)
+    world.bar(200, *FLAT)
+
+    row = world.state.orders.data[order]
+    assert ["next-open", 4, 5.0] == [REASONS[row["reason"]], row["status"], row["filled"]]
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_row_that_nobody_waits_for_does_not_hide_those_behind_it(make_world, beside):
+    """Of a symbol that is new, of one without orders, and in between."""
+    world = make_world()
+    if beside:
+        world.order(100, 5.0, "limit", limit_price=1.0)
+    order = world.order(100, 5.0)
+    world.match(200, (2, 100, 200, 7.0, 7.0), (1, 100, 200, 8.0, 8.0), (0, 100, 200, 10.0, 10.0))
+
+    assert [(order, 5.0, 10.0, "next-open")] == world.priced
