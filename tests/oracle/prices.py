@@ -80,9 +80,8 @@ def _meet(order: Order, view: View, row: Row, rules: FillRules) -> Meeting | Non
         return _limit(order, view, rules)
     if order.triggered:
         return _after_trigger(view, row)
-    if order.trails and order.level is None and view.open is not None:
-        # "where none is known, at the first that it sees"
-        order = replace(order, level=trailed(order, view.open))
+    if order.trails:
+        order = replace(order, level=first_level(order, view))
     level = order.level if order.trails else order.stop
     found = None if level is None else _stop(order, level, view, row, rules)
     if found is None and order.trails:
@@ -194,12 +193,21 @@ def moved_level(order: Order, view: View, rules: FillRules) -> Price:
     best = view.low if order.side > 0 else view.high
     if rules.trail == "close" or best is None:
         best = view.close
+    before = first_level(order, view)
     if best is None:
-        return order.level
+        return before
     level = trailed(order, best)
-    if order.level is None:
+    if before is None:
         return level
-    return min(level, order.level) if order.side > 0 else max(level, order.level)
+    return min(level, before) if order.side > 0 else max(level, before)
+
+
+def first_level(order: Order, view: View) -> Price:
+    """Return where a trailing stop stands when it meets a row.
+
+    "It begins at the last price known when it was accepted (where none is known, at the first that it sees)"
+    """
+    return trailed(order, view.open) if order.level is None and view.open is not None else order.level
 
 
 def trailed(order: Order, best: Decimal) -> Decimal:

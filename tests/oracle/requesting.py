@@ -18,9 +18,8 @@ class Desires:
     Attributes:
         instants: When.
         ticking: Symbols with quotes or trades, which have no open and no close.
-        resizes: Whether quantities are amended.
         trails_on_grid: Whether percents are used: with ticks a percent would leave the grid.
-        made: (instant, order) of what can be amended or cancelled.
+        made: (instant, name, symbol) of the orders made.
     """
 
     rng: random.Random
@@ -29,10 +28,9 @@ class Desires:
     step: float
     lot: float
     trails_on_grid: bool
-    resizes: bool
     instants: tuple[int, ...]
     closes: tuple[int, ...]
-    made: list[tuple[int, Place | Bracket]] = field(default_factory=list)
+    made: list[tuple[int, str, str]] = field(default_factory=list)
     count: int = 0
 
     def name(self) -> str:
@@ -51,51 +49,44 @@ class Desires:
 
 
 def random_script(wants: Desires) -> tuple[Step, ...]:
-    """Return a script: requests at instants, some when an order has filled."""
+    """Return a script: requests at instants, then what is asked about the orders made, also once they have filled."""
     rng, steps = wants.rng, []
     if not wants.instants:
         return ()
     for at in sorted(rng.choice(wants.instants) for _ in range(rng.randint(1, 7))):
         steps += [Step(at, request) for request in _requests(wants, at)]
-    for at, made in list(wants.made):
+    busy = 2.5 if rng.random() < 0.25 else 1.0  # some scripts ask for one thing after the other
+    for at, name, symbol in wants.made:
         later = [instant for instant in wants.instants if instant >= at]
-        draw = rng.random()
-        if draw < 0.22:
-            amends = rng.choice(later)
-            steps.append(Step(amends, _amendment(wants, made)))
-            later = [instant for instant in later if instant > amends]
-        if later and rng.random() < 0.25:
-            steps.append(Step(rng.choice(later), Cancel(rng.choice(names_of(made)))))
-    if wants.made and rng.random() < 0.15:
-        _, made = rng.choice(wants.made)
-        answer = replace(_plain(wants, wants.instants[0]), time_in_force="GTC", expires_at=None)
-        steps.append(Step(made.name, answer))
-    order = sorted(
-        range(len(steps)), key=lambda place: (steps[place].at if isinstance(steps[place].at, int) else 0, place)
-    )
-    return tuple(steps[place] for place in order)
+        for odds, make in ((0.2, _amendment), (0.06, _resize), (0.14, _cancel), (0.06, _cancel), (0.05, _child)):
+            if rng.random() < odds * busy:
+                steps.append(Step(rng.choice(later), make(wants, name, symbol)))
+        if rng.random() < 0.06 * busy:
+            make = rng.choice((_cancel, _amendment, _simple, _child, _small_bracket))
+            steps.append(Step(name, make(wants, name, symbol)))
+    return tuple(sorted(steps, key=lambda step: step.at if isinstance(step.at, int) else 0))
 
 
 def _requests(wants: Desires, at: int) -> list[Request]:
     draw = wants.rng.random()
+    made: list[Request]
     if draw < 0.2:
-        bracket = _bracket(wants)
-        wants.made.append((at, bracket))
-        return [bracket]
-    if draw < 0.32:
-        return [_oco(wants, at)]
-    if draw < 0.42:
+        made = [_bracket(wants)]
+    elif draw < 0.32:
+        made = [_oco(wants, at)]
+    elif draw < 0.42:
         parent = _plain(wants, at)
-        child = replace(_plain(wants, at), symbol=parent.symbol, parent=parent.name)
-        if child.time_in_force in ("OPG", "IOC", "FOK", "GTD"):
-            child = replace(child, time_in_force="GTC", expires_at=None)
-        wants.made.append((at, replace(parent, reduce_only=True)))
-        return [parent, child]
-    if draw < 0.48:
+        made = [parent, replace(_plain(wants, at), symbol=parent.symbol, parent=parent.name)]
+        if parent.symbol in wants.ticking and made[1].time_in_force in ("OPG", "CLS"):
+            made[1] = replace(made[1], time_in_force="GTC")
+    elif draw < 0.48:
         return [_bad(wants, at)]
-    order = _plain(wants, at)
-    wants.made.append((at, order))
-    return [order]
+    else:
+        made = [_plain(wants, at)]
+    for request in made:
+        symbol = request.legs[0].symbol if isinstance(request, Oco) else request.symbol
+        wants.made += [(at, name, symbol) for name in names_of(request)]
+    return made
 
 
 def _plain(wants: Desires, at: int, kinds: tuple[str, ...] = KINDS) -> Place:
@@ -176,8 +167,6 @@ def _oco(wants: Desires, at: int) -> Oco:
         force = "DAY" if rng.random() < 0.2 else "GTC"
         leg = replace(leg, symbol=first.symbol, quantity=quantity, time_in_force=force, expires_at=None)
         legs.append(leg)
-    if len({abs(leg.quantity) for leg in legs}) == 1:
-        wants.made.append((at, replace(first, reduce_only=True)))
     return Oco(tuple(legs))
 
 
@@ -206,20 +195,34 @@ def _bad(wants: Desires, at: int) -> Place:
     return replace(order, client_id="same")
 
 
-def _amendment(wants: Desires, made: Place | Bracket) -> Amend:
-    rng = wants.rng
-    if isinstance(made, Bracket):
-        return (
-            Amend(f"{made.name}", limit_price=wants.price())
-            if made.entry_limit
-            else Amend(made.name, stop_price=wants.price())
-        )
-    whole = wants.resizes and not made.reduce_only and rng.random() < 0.4
-    quantity = wants.quantity() if whole else None
-    draw = rng.random()
-    trails = made.trail_amount is not None or made.trail_percent is not None
-    limit = wants.price() if (made.limit_price is not None or draw < 0.1) and not (trails and quantity) else None
-    stop = wants.price() if (made.stop_price is not None or draw > 0.95) and not trails else None
-    if quantity is None and limit is None and stop is None:
-        limit = wants.price()
-    return Amend(made.name, quantity, limit, stop)
+def _amendment(wants: Desires, name: str, symbol: str) -> Amend:
+    """New prices, mostly of the kind that most orders have."""
+    stop = wants.price() if wants.rng.random() < 0.35 else None
+    return Amend(
+        name, limit_price=None if stop is not None and wants.rng.random() < 0.7 else wants.price(), stop_price=stop
+    )
+
+
+def _resize(wants: Desires, name: str, symbol: str) -> Amend:
+    return Amend(name, quantity=wants.quantity())
+
+
+def _cancel(wants: Desires, name: str, symbol: str) -> Cancel:
+    return Cancel(name)
+
+
+def _child(wants: Desires, name: str, symbol: str) -> Place:
+    """An order that waits for one that may have filled already."""
+    limit = wants.price() if wants.rng.random() < 0.7 else None
+    return Place(wants.name(), symbol, wants.quantity(), limit_price=limit, parent=name)
+
+
+def _simple(wants: Desires, name: str, symbol: str) -> Place:
+    limit = wants.price() if wants.rng.random() < 0.5 else None
+    return Place(wants.name(), symbol, wants.quantity(), limit_price=limit)
+
+
+def _small_bracket(wants: Desires, name: str, symbol: str) -> Bracket:
+    quantity = wants.quantity()
+    away = (2 if quantity > 0 else -2) * wants.step
+    return Bracket(wants.name(), symbol, quantity, stop_price=10.0 - away, target_price=10.0 + away)

@@ -77,7 +77,6 @@ def random_scenario(seed: int) -> Scenario:
         step=step,
         lot=instrument.lot or 1.0,
         trails_on_grid=not instrument.tick,
-        resizes=not rules.volume_limit,
         instants=_instants(rng, scenario),
         closes=tuple(close for _, close in sessions),
     )
