@@ -11,14 +11,13 @@ import argparse
 import json
 import os
 import random
-import resource
 import signal
 import sys
 import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
@@ -32,9 +31,9 @@ from mutants import Mutant, mutants_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN = {"NUMBA_DISABLE_JIT": "1", "POLARS_MAX_THREADS": "1", "PYTHONHASHSEED": "0"}
-LEAST_SECONDS = 6.0
-SLOWER = 4.0  # CPU time, than the tests took without a fault: then the fault has made a loop endless
-STUCK = 20.0  # the same by the clock, where other programs run too
+LEAST_SECONDS = 3.0
+SLOWER = 10.0  # CPU time, than a test took without a fault: then the fault has made a loop endless
+STUCK = 1800.0  # seconds by the clock, after which a trial is given up
 OPTIONS = ("-x", "-q", "-s", "-p", "no:cacheprovider", "--no-header", "--no-summary", "--tb=short")
 GOAL = 0.85
 LEFT = ("survived", "not reached")
@@ -113,8 +112,8 @@ class Trials:
         print(f"{len(reach.seconds)} tests, {sum(reach.seconds.values()):.0f} s", flush=True)
         for number, mutant in enumerate(self.sample, 1):
             tests = reach.of(mutant.source.path, mutant.line)
-            seconds = sum(reach.seconds[test] for test in tests)
-            outcome = try_one(session, mutant, [items[test] for test in tests], seconds) if tests else "not reached"
+            trial = [items[test] for test in tests]
+            outcome = try_one(session, mutant, trial, reach.seconds) if tests else "not reached"
             self.outcomes.append(outcome)
             if outcome in LEFT:
                 print(told(mutant, outcome), flush=True)
@@ -123,9 +122,10 @@ class Trials:
         return True
 
 
-def run_items(session: pytest.Session, items: Sequence[pytest.Item]) -> int:
-    """Run tests until one fails; return 1 then, else 0."""
+def run_items(session: pytest.Session, items: Sequence[pytest.Item], seconds: Mapping[str, float]) -> int:
+    """Run tests until one fails; return 1 then, else 0. One that takes far too long kills the process."""
     for item, following in zip(items, [*items[1:], None], strict=True):
+        signal.setitimer(signal.ITIMER_VIRTUAL, max(LEAST_SECONDS, SLOWER * seconds[item.nodeid]))
         session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         if session.testsfailed:
             return 1
@@ -140,7 +140,7 @@ def measure_reach(session: pytest.Session, paths: Sequence[Path]) -> Reach:
     """
     with tempfile.TemporaryDirectory() as folder:
         out, said = Path(folder) / "reach.json", Path(folder) / "said.txt"
-        if in_fork(lambda: _trace(session, paths, out), 900.0, said) != 0:
+        if in_fork(lambda: _trace(session, paths, out), said) != 0:
             raise SystemExit(f"{said.read_text(encoding='utf-8')}\nthe tests fail without any fault")
         found = json.loads(out.read_text(encoding="utf-8"))
     lines = {(path, int(line)): ids for path, by_line in found["lines"].items() for line, ids in by_line.items()}
@@ -154,9 +154,9 @@ def _trace(session: pytest.Session, paths: Sequence[Path], out: Path) -> int:
     cover.start()
     for item, following in zip(session.items, [*session.items[1:], None], strict=True):
         cover.switch_context(item.nodeid)
-        begun = time.perf_counter()
+        begun = time.process_time()
         session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-        seconds[item.nodeid] = time.perf_counter() - begun
+        seconds[item.nodeid] = time.process_time() - begun
         if session.testsfailed:
             return 1
     cover.stop()
@@ -167,20 +167,18 @@ def _trace(session: pytest.Session, paths: Sequence[Path], out: Path) -> int:
     return 0
 
 
-def in_fork(action: Callable[[], int], seconds: float, said: Path | str = os.devnull) -> int | None:
+def in_fork(action: Callable[[], int], said: Path | str = os.devnull) -> int | None:
     """Run an action in a copy of this process; return its status, None where it was too slow.
 
     Args:
         action: Returns the status.
-        seconds: How much CPU time it may take.
         said: The file that gets its output.
     """
-    end = time.monotonic() + STUCK * seconds
+    end = time.monotonic() + STUCK
     child = os.fork()
     if child == 0:
         status = 3
         try:
-            resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 2))
             output = os.open(said, os.O_WRONLY | os.O_CREAT)
             os.dup2(output, 1)
             os.dup2(output, 2)
@@ -193,8 +191,8 @@ def in_fork(action: Callable[[], int], seconds: float, said: Path | str = os.dev
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             code = os.waitstatus_to_exitcode(status)
-            return None if code in (-signal.SIGXCPU, -signal.SIGKILL) else code
-        time.sleep(0.01)
+            return None if code == -signal.SIGVTALRM else code
+        time.sleep(0.005)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return None
@@ -226,14 +224,14 @@ class _Finder:
         return spec
 
 
-def try_one(session: pytest.Session, mutant: Mutant, items: Sequence[pytest.Item], seconds: float) -> str:
+def try_one(session: pytest.Session, mutant: Mutant, items: Sequence[pytest.Item], seconds: Mapping[str, float]) -> str:
     """Put one fault in and run the tests that reach it."""
 
     def trial() -> int:
         sys.meta_path.insert(0, _Finder(mutant))
-        return run_items(session, items)
+        return run_items(session, items, seconds)
 
-    status = in_fork(trial, max(LEAST_SECONDS, SLOWER * seconds))
+    status = in_fork(trial)
     if status is None:
         return "endless"
     return "survived" if status == 0 else "found"
