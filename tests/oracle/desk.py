@@ -139,7 +139,8 @@ class Desk:
             amended = other.pending["size"] - other.filled
             other.pending["size"] -= min(quantity, amended)
             left = amended if formed_at >= other.amended_at else left
-        other.size -= min(quantity, other.remaining)
+        if left > quantity:
+            other.size -= min(quantity, other.remaining)
         return left - quantity
 
     def settle_session(self, order: Order) -> None:

@@ -215,7 +215,7 @@ def trailed(order: Order, best: Decimal) -> Decimal:
 
     "by `trail_amount`, or by `trail_percent` (a fraction) of that price"
     """
-    distance = best * order.trail_percent if order.trail_percent is not None else order.trail_amount
+    distance = abs(best) * order.trail_percent if order.trail_percent is not None else order.trail_amount
     assert distance is not None
     return best + order.side * distance
 

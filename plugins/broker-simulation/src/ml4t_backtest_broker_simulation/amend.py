@@ -103,8 +103,9 @@ def adopt(run: Run, i: int) -> None:
     terms["left_open"], terms["left_high"], terms["left_low"] = np.nan, np.nan, np.nan  # formed before
     if order["status"] != HELD:
         terms["active_from"] = max(terms["active_from"], moment)
-    order["limit_price"] = terms["next_limit_price"]
-    if terms["triggered_at"] == 0:
+    if order["kind"] in (LIMIT, STOP_LIMIT):
+        order["limit_price"] = terms["next_limit_price"]
+    if (order["kind"] in (STOP_ORDER, STOP_LIMIT)) and terms["triggered_at"] == 0:
         order["stop_price"] = terms["next_stop_price"]
     if abs(order["quantity"] + difference) <= abs(order["filled"]):
         end(run, i, CANCELLED, R_CANCELLED)

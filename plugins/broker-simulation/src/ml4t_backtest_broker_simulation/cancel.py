@@ -40,7 +40,8 @@ def request_end(run: Run, i: int, reason: int) -> None:
     terms["ends_as"] = reason
     count_in_book(run, order, order["filled"] - order["quantity"])
     order["counts"] = 0
-    order["cancelled_at"] = moment
+    if order["cancelled_at"] == 0 or moment < order["cancelled_at"]:
+        order["cancelled_at"] = moment
     change(run, i, wide(order["status"]), R_REQUESTED)
     group = terms["group"]
     k = run.books[order["symbol"]]["first"] if group >= 0 else -1

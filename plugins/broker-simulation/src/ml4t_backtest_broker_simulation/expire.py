@@ -21,8 +21,8 @@ from ml4t_backtest_broker_simulation.layout import (
     IOC,
     MARKET_ORDER,
     NO_PHASE,
-    NOW,
     OPG,
+    SHOWN,
     SOURCE,
     TRAIL_CLOSE,
     TRAILING_STOP,
@@ -34,7 +34,7 @@ from ml4t_backtest_broker_simulation.price import market_price
 from ml4t_backtest_broker_simulation.trail import begin_trail, move_trail
 from ml4t_backtest_broker_simulation.view import look
 
-__all__ = ["close_row", "end_sessions"]
+__all__ = ["close_row", "end_sessions", "fix_day"]
 
 R_REMAINDER: Final = reason_of("remainder-of-ioc")
 R_NOT_WHOLE: Final = reason_of("not-whole")
@@ -78,6 +78,15 @@ def expiry_reason(tif: int) -> int:
 
 
 @compiled
+def fix_day(run: Run, i: int) -> None:
+    """Note the session of a DAY order at the first row of which it could take a price."""
+    terms = run.terms[run.orders[i]["terms"]]
+    if run.orders[i]["time_in_force"] == DAY and terms["expires_at"] == 0 and could_take(run, i):
+        stop = run.market[1]["event_time"]
+        terms["expires_at"] = first_after(run.closes, stop, True) if len(run.closes) > 0 else stop
+
+
+@compiled
 def end_at(run: Run, i: int, moment: int) -> None:
     """Give effect to what was to happen by a moment: an end or an amendment that was asked for, an expiry."""
     order = run.orders[i]
@@ -106,9 +115,7 @@ def close_row(run: Run, i: int) -> None:
         return
     if (kind in (TRAILING_STOP, TRAILING_STOP_LIMIT)) and terms["triggered_at"] == 0:
         follow(run, i)
-    if tif == DAY and terms["expires_at"] == 0 and could_take(run, i):
-        stop = raw["event_time"]
-        terms["expires_at"] = first_after(run.closes, stop, True) if len(run.closes) > 0 else stop
+    fix_day(run, i)
     if run.setup[SOURCE] == BARS:
         first = terms["active_from"]
         close_shown = tif == CLS and len(run.closes) == 0 and raw["event_time"] > first
@@ -119,7 +126,7 @@ def close_row(run: Run, i: int) -> None:
 
 @compiled
 def end_sessions(run: Run) -> None:
-    """Give effect to what was to happen by this instant, a session's close, in all symbols."""
+    """Give effect, at a session's close, to what was to happen by the newest price that is known for sure."""
     orders = run.orders
     for symbol in range(len(run.books)):
         i = run.books[symbol]["first"]
@@ -127,7 +134,7 @@ def end_sessions(run: Run) -> None:
             continue
         while i >= 0:
             if is_open(orders[i]["status"]) and orders[i]["terms"] >= 0:
-                end_at(run, i, run.setup[NOW])
+                end_at(run, i, run.setup[SHOWN])
             i = orders[i]["next"]
         settle_ends(run, symbol)
         sweep(run, symbol)

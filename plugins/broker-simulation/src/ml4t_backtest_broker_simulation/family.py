@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from ml4t_backtest_broker_simulation.accept import set_term
+from ml4t_backtest_broker_simulation.amend import adopt
 from ml4t_backtest_broker_simulation.core import (
     change,
     compiled,
@@ -116,9 +117,14 @@ def release(run: Run, parent: int, i: int, phase: int, price: float, formed_at: 
 
 
 @compiled
-def reduce(run: Run, i: int, amount: float) -> None:
-    """Take an absolute quantity off what a leg has left; one with nothing left ends."""
+def reduce(run: Run, i: int, amount: float, formed_at: int) -> None:
+    """Take an absolute quantity off what a leg has left when a price forms; one with nothing left ends."""
     order = run.orders[i]
+    own = run.terms[order["terms"]]
+    if own["next_quantity"] != 0.0 and formed_at >= own["amended_at"]:
+        adopt(run, i)
+        if not is_live(order["status"]):
+            return
     step = run.instruments[order["symbol"]]["quantity_step"]
     left = round_to_step(abs(order["quantity"] - order["filled"]) - amount, step)
     if not left > 0.0:
@@ -142,13 +148,17 @@ def spread_fill(run: Run, i: int, quantity: float, phase: int, price: float, for
     group = own["group"]
     if group < 0 and own["children"] == 0:
         return
+    # a cancel of what had filled ends nobody else either
+    comes_late = orders[i]["cancelled_at"] != 0 and orders[i]["status"] == FILLED and own["ends_as"] != R_ONE_CANCELS
     k = run.books[orders[i]["symbol"]]["first"]
     while k >= 0:
         row = orders[k]["terms"]
         if k != i and row >= 0 and is_live(orders[k]["status"]):
             if group >= 0 and terms[row]["group"] == group:
+                if comes_late and terms[row]["ends_as"] == R_ONE_CANCELS:
+                    orders[k]["cancelled_at"], terms[row]["ends_as"] = 0, 0
                 if run.setup[GROUPS_CANCEL] == 0:
-                    reduce(run, k, abs(quantity))
+                    reduce(run, k, abs(quantity), formed_at)
                 elif own["parent"] < 0 or orders[i]["status"] == FILLED:
                     end(run, k, CANCELLED, R_ONE_CANCELS)
             elif terms[row]["parent"] == i:

@@ -14,7 +14,7 @@ from ml4t_backtest_broker_simulation.core import (
     sweep,
     wide,
 )
-from ml4t_backtest_broker_simulation.expire import close_row
+from ml4t_backtest_broker_simulation.expire import close_row, fix_day
 from ml4t_backtest_broker_simulation.family import leave, settle_ends
 from ml4t_backtest_broker_simulation.layout import (
     AT_ONCE,
@@ -55,6 +55,7 @@ __all__ = ["match_rows"]
 R_TRIGGERED: Final = reason_of("triggered")
 
 FIRST_PHASE: Final = whole(0)
+LAST_PHASE: Final = whole(4)
 HIDDEN: Final = whole(-1)
 
 Columns: TypeAlias = tuple[Any, ...]
@@ -93,7 +94,7 @@ def waits_beyond(run: Run, i: int) -> bool:
 
 
 @compiled
-def next_candidate(run: Run, i: int) -> tuple[int, float, int]:
+def next_candidate(run: Run, i: int, phase: int) -> tuple[int, float, int]:
     """Return what the row can do to an order; where the old terms meet nothing, amended ones take their place."""
     at, price, reason = candidate(run, i)
     row = run.orders[i]["terms"]
@@ -101,6 +102,9 @@ def next_candidate(run: Run, i: int) -> tuple[int, float, int]:
         terms, raw = run.terms[row], run.market[1]
         if terms["next_quantity"] != 0.0 and raw["event_time"] >= terms["amended_at"]:
             start = raw["bar_start"]
+            if start < terms["amended_at"] and phase < LAST_PHASE and run.setup[PATH] != SUBMISSION:
+                return LAST_PHASE, price, reason  # of this bar the amended terms see the close alone
+            fix_day(run, i)
             if run.orders[i]["time_in_force"] == OPG and terms["active_from"] <= start < terms["amended_at"]:
                 terms["expires_at"] = raw["event_time"]  # the open that it was for met the old terms
             adopt(run, i)
@@ -114,7 +118,7 @@ def meet(run: Run, models: Functions, i: int, phase: int) -> int:
     """Let an order do what it can in a phase of the row; return the later phase in which it can do more."""
     order = run.orders[i]
     row = order["terms"]
-    at, price, reason = next_candidate(run, i)
+    at, price, reason = next_candidate(run, i, phase)
     by_submission = run.setup[PATH] == SUBMISSION and at != NO_PHASE
     if by_submission:
         phase = at
@@ -127,7 +131,7 @@ def meet(run: Run, models: Functions, i: int, phase: int) -> int:
         trigger(run, i, phase, price, reason)
         if is_limit(kind):
             rested = False
-            at, price, reason = next_candidate(run, i)
+            at, price, reason = next_candidate(run, i, phase)
             if by_submission and at != NO_PHASE:
                 phase = at
             if at != phase:
