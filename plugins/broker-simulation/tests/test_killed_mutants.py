@@ -281,3 +281,114 @@ def test_replacing_targets_of_a_symbol_that_is_not_there_does_nothing(make_world
     world.submit(100, {"action": 2, "symbol": symbol})
 
     assert 2 == len(world.events)
+
+
+def test_a_child_that_has_filled_its_part_ends_with_its_entry(make_world):
+    """4 of 10 are in and out again: nothing is left of it."""
+    world = make_world(volume_limit=0.5)
+    entry = world.order(100, 10.0)
+    target = world.order(100, -10.0, "limit", limit_price=12.0, parent=entry)
+    world.bar(200, *FLAT, 8.0)
+    world.bar(300, NAN, 12.0, 11.0, 12.0, 100.0)
+    world.cancel(300, entry)
+
+    assert [(entry, 4.0), (target, -4.0)] == [fill[:2] for fill in world.priced]
+    assert ("cancelled", "parent-ended") == world.history(target)[-1]
+    assert [[], []] == world.working
+
+
+def test_a_market_order_may_be_the_first_leg(make_world):
+    """The others are reduced by its fill."""
+    world = make_world()
+    world.submit(100, {"quantity": 3.0, "group": 0}, limit(5.0, 1.0, group=0))
+    world.bar(200, *FLAT)
+
+    assert [(0, 3.0)] == [fill[:2] for fill in world.priced]
+    assert 2.0 == world.state.orders.data[1]["quantity"]
+
+
+def test_legs_that_were_on_their_way_out_end_with_the_run(make_world):
+    """The one whose end was asked for by the strategy, the other by the end."""
+    world = make_world()
+    world.submit(50, limit(5.0, 1.0, group=0), limit(5.0, 1.0, group=0))
+    world.order(50, 1.0)
+    world.cancel(150, 0)
+    world.broker.finish()
+
+    ends = [("cancelled", reason) for reason in ("cancelled-by-strategy", "end-of-run", "end-of-run")]
+    assert ends == [world.history(order)[-1] for order in range(3)]
+
+
+def test_transitions_are_numbered_and_dated(make_world):
+    """Without a gap, refused cancels among them; what comes after one in the same round is carried out."""
+    world = make_world()
+    world.submit(100, {"action": 1, "order_id": 7}, (0, 5.0), {"action": 3, "order_id": 7}, (0, 2.0))
+    world.bar(200, *FLAT)
+    world.cancel(250, 0)
+
+    events = world.state.order_events.rows()
+    assert list(range(len(events))) == events["sequence"].tolist()
+    assert [100] * 6 + [200, 200, 250] == events["timestamp"].tolist()
+    assert [5.0, 2.0] == [quantity for _, quantity, *_ in world.priced]
+
+
+def test_with_latency_a_market_order_beside_others_waits_too(make_world):
+    """For the first open that forms late enough."""
+    for submitted, price in ((90, 10.0), (91, 10.5)):
+        world = make_world(config={"latency": "10ns"})
+        world.order(50, 5.0, "limit", limit_price=1.0)
+        world.order(submitted, 5.0)
+        world.bar(200, *FLAT)
+        world.bar(300, 10.5, 11.0, 9.0, 10.0)
+        assert [(1, 5.0, price, "next-open")] == world.priced
+
+
+def test_what_expires_between_rows_leaves_its_symbols_list(make_world):
+    """At the session's close, in the middle of others."""
+    world = make_world(opens=(100,), closes=(200,))
+    for expires in (0, 150, 0):
+        tif = {"time_in_force": "GTD", "expires_at": expires} if expires else {}
+        world.order(50, 5.0, "limit", limit_price=1.0, **tif)
+    world.end_session(200)
+
+    assert [[0, 2], []] == world.working
+
+
+def test_in_a_run_of_one_session_a_day_order_lives_to_its_close(make_world):
+    """Through all of its bars."""
+    world = make_world(opens=(100,), closes=(200,))
+    world.order(50, 5.0, "limit", limit_price=9.0, time_in_force="DAY")
+    world.bar(150, 10.0, 10.0, 9.5, 10.0)
+    world.bar(200, 10.0, 10.0, 9.0, 10.0, start=150)
+
+    assert [("filled", "limit")] == world.history(0)
+
+
+def test_a_child_is_no_order_of_the_close_that_its_entry_took(make_world):
+    """In mode same-close it waits for the next one."""
+    world = make_world("same-close")
+    world.order(200, 5.0)
+    world.order(200, -5.0, parent=0)
+    world.state.now = 200
+    world.match_now((0, 100, 200, 10.0, 10.5))
+    assert [(0, 5.0, 10.5, "same-close")] == world.priced
+    world.bar(300, *FLAT)
+
+    assert [(1, -5.0, 10.0, "next-close")] == world.priced[1:]
+
+
+@pytest.mark.parametrize(
+    ("kind", "terms", "reason"),
+    [
+        ("stop", {"stop_price": 11.0, "time_in_force": "GTD", "expires_at": 100}, "expiry-passed"),
+        ("limit", {"limit_price": 9.0, "time_in_force": "GTD", "expires_at": 100}, "expiry-passed"),
+        ("trailing-stop", {"stop_price": 11.0, "trail_amount": -1.0}, "trail-not-positive"),
+        ("stop-limit", {"stop_price": -1.0, "limit_price": 9.0}, "price-not-positive"),
+    ],
+)
+def test_a_good_price_does_not_hide_what_else_is_wrong(make_world, kind, terms, reason):
+    """All terms are looked at."""
+    world = make_world()
+    world.order(100, 5.0, kind, **terms)
+
+    assert (0, "refused", reason) == world.events[-1]
