@@ -566,3 +566,19 @@ def test_a_run_is_killed_and_resumed_with_orders_under_way(tmp_path, stop_at):
     assert whole.orders.equals(resumed.orders)
     assert strategies[0].told == strategies[2].told
     assert {"client-id-used"} <= set(whole.orders["reason"])
+
+
+@pytest.mark.parametrize(
+    ("terms", "price"), [({"time_in_force": "CLS"}, 95.0), ({"limit_price": 91.0, "time_in_force": "DAY"}, 91.0)]
+)
+def test_a_session_ends_orders_only_when_its_late_bars_are_known(terms, price):
+    """The prices formed within the session, so the orders meet them after its close."""
+    feed = {"use": "frame", "frame": FALLS, "bar": "1d", "prices": "raw", "latency": "15m"}
+    strategy = ByDay(ask("A", 10, **terms))
+    result = Engine(feed=feed, strategy=strategy, calendar="XNYS").run()
+    assert [price] == result.fills["price"].to_list()
+
+    strategy = ByDay(ask("A", 10, limit_price=50.0, time_in_force="DAY"))
+    result = Engine(feed=feed, strategy=strategy, calendar="XNYS").run()
+    expired = result.orders.filter(pl.col("status") == "expired")
+    assert [datetime(2024, 3, 5, 21, 15, tzinfo=UTC)] == expired["timestamp"].to_list()

@@ -153,7 +153,7 @@ class World:
     def end_session(self, now):
         """Close the session."""
         self.state.now = now
-        self.broker.end_session()
+        self.broker.end_session(now)
 
     def match(self, now, *rows, **options):
         """Let the working orders meet bars that become known at ``now``."""

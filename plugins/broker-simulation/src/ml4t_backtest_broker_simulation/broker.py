@@ -12,7 +12,7 @@ from ml4t.backtest import state as tables
 from ml4t.backtest.core.stamps import parse_duration
 from ml4t.backtest.errors import RunFileError
 from ml4t.backtest.interfaces import Broker
-from ml4t_backtest_broker_simulation.layout import AT_ONCE, LEGS, NOW, PLAIN, SOURCE, Run
+from ml4t_backtest_broker_simulation.layout import AT_ONCE, LEGS, NOW, PLAIN, SHOWN, SOURCE, Run
 from ml4t_backtest_broker_simulation.profiles import PROFILES
 from ml4t_backtest_broker_simulation.rules import describe_rules, lay_out_rules
 
@@ -119,10 +119,11 @@ class SimulationBroker(Broker):
         if self._same_close and self._state.working and rows.spec.kind == "bar":
             self._match(rows, start, stop, True)
 
-    def end_session(self) -> None:
-        """End what ends with the session that closes now; see ``Broker.end_session``."""
+    def end_session(self, shown: int) -> None:
+        """End what ends with a session; see ``Broker.end_session``."""
         state = self._state
         if state.working and state.terms.count:
+            self._models.setup[SHOWN] = shown
             state.order_events.reserve(4 * state.working)
             self._enter("end_session", self._run(_NO_VOLUMES))
 

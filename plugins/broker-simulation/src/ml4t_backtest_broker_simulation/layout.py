@@ -53,6 +53,7 @@ REACHED: Final = 49  # what stays reached
 OWN_VOLUME: Final = 50  # each order has the volume to itself
 SLIPS_ON: Final = 51  # which fills slip
 SLIPS_WITHIN: Final = 52  # slippage ends at the bar's high and low
+SHOWN: Final = 53  # prices that formed up to this are known, at a session's close
 SETUP_SIZE: Final = 64
 
 # Places in NUMBERS.

@@ -60,8 +60,12 @@ class Broker(ABC):
         """Called right after ``submit`` with this instant's rows, for models that fill at the same close."""
         return None
 
-    def end_session(self) -> None:
-        """Called at each session's close, after matching: what ends with the session ends."""
+    def end_session(self, shown: int) -> None:
+        """Called at each session's close, after matching: what ends with the session ends.
+
+        Args:
+            shown: UTC ns; all prices that formed up to it are known. Before now where a feed has a latency.
+        """
         return None
 
     @property

@@ -85,6 +85,7 @@ class Instants:
         self.context = Context(self.state, self.outbox, by_name, *views)
         self.delivery = Delivery(bus, self.state, parts.strategy, self.context, self.outbox)
         self._prices = [each for each in self.released if each.spec.kind in EVENTS]
+        self._delay = max((each.spec.rule.latency_ns for each in self._prices if each.spec.drives), default=0)
         self.judging = Judging(parts.risk, self.state, self.outbox)
 
     def begin(self) -> None:
@@ -185,9 +186,11 @@ class Instants:
             for released, rows, first, stop in parts:
                 if released.spec.drives and released.spec.kind in EVENTS:
                     self.broker.match(rows, first, stop)
+                    if rows.event_time[first] + self._delay < now:
+                        self._delay = now - int(rows.event_time[first])
             if closes is not None and state.counters[state.WORKING]:
                 delivery.doing = "broker.end_session"
-                self.broker.end_session()
+                self.broker.end_session(now - self._delay)
         if added:
             state.add_symbols(added, self.parts.rules)
         for (released, rows, first, stop), whole in zip(parts, full, strict=True):
