@@ -1,5 +1,7 @@
 """The outbox: requests in columns, in the order in which they were made."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -133,3 +135,58 @@ def test_after_the_end_nothing_is_taken(outbox):
     outbox.closed = True
     with pytest.raises(OrderError, match="orders from on_end are refused"):
         outbox.place(np.array([0]), np.array([1.0]))
+
+
+def _steps_of(ask):
+    """Return how many instructions of Python an answer takes."""
+    steps, before = [], sys.gettrace()
+
+    def trace(frame, event, argument):
+        frame.f_trace_opcodes = True
+        steps.append(event)
+        return trace
+
+    sys.settrace(trace)
+    try:
+        ask()
+    finally:
+        sys.settrace(before)
+    return len(steps)
+
+
+def test_the_last_of_many_orders_is_found_as_fast_as_the_first(outbox):
+    """What a strategy asks of its new orders does not look at each of them."""
+    for _ in range(500):
+        outbox.add(0, 1.0, {})
+    assert [7, 499] == [int(outbox.pending(each)["order_id"]) for each in (7, 499)]
+    assert _steps_of(lambda: outbox.pending(0)) == _steps_of(lambda: outbox.pending(499))
+    assert outbox.pending(500) is None
+
+
+def test_orders_are_found_among_requests_of_every_kind(outbox):
+    """By id, whoever asked for them, in this round only."""
+    exits = blank_requests(3)
+    exits["action"], exits["order_id"][1], exits["symbol"] = (ORDER, CANCEL, ORDER), 0, (0, 0, 1)
+    outbox._state.counters[RunState.ORDERS] = 4
+    outbox.place(np.array([1, 0]), np.array([5.0, 6.0]))
+    outbox.cancel(4, 1, 5.0, False)
+    outbox.add(1, 7.0, {})
+    outbox.append(exits)
+    outbox.add(0, 8.0, {})
+    found = [outbox.pending(each) for each in range(4, 10)]
+    assert [4, 5, 6, 7, 8, 9] == [int(row["order_id"]) for row in found]
+    assert [5.0, 6.0, 7.0, 0.0, 0.0, 8.0] == [float(row["quantity"]) for row in found]
+    assert [True, True, False] == [outbox.ended(each, 0, False) for each in (0, 4, 5)]
+    outbox._state.counters[RunState.ORDERS] += 6
+    outbox.take()
+    assert [None, None] == [outbox.pending(each) for each in (4, 10)]
+    assert not outbox.ended(4, 1, False)
+
+
+def test_a_target_placed_after_the_end_of_earlier_ones_goes_on(outbox):
+    """The end of a symbol's targets is of those before it, and of no other symbol's."""
+    outbox.place(np.array([0, 1]), np.array([5.0, 5.0]), is_target=True)
+    outbox.cancel_targets(np.array([0]))
+    outbox.place(np.array([0]), np.array([6.0]), is_target=True)
+    assert [True, False, False] == [outbox.ended(each, symbol, True) for each, symbol in ((0, 0), (1, 1), (2, 0))]
+    assert not outbox.ended(0, 0, False)

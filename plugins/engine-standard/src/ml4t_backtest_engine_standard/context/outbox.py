@@ -56,6 +56,9 @@ class Outbox:
         self._open: Floats | None = None
         self._target: Floats | None = None
         self._amended: dict[int, float] = {}
+        self._places: list[int] = []  # rows of this outbox's orders, by id
+        self._cancelled: set[int] = set()
+        self._replaced: dict[int, int] = {}  # per symbol the first id that its cancelled targets do not have
 
     @property
     def next_id(self) -> int:
@@ -85,6 +88,7 @@ class Outbox:
         rows = self._reserve(size)
         ids = np.arange(first, first + size)
         self._orders += size
+        self._places.extend(range(self.count - size, self.count))
         rows["symbol"], rows["quantity"], rows["order_id"] = symbols, quantities, ids
         rows["is_target"], rows["basket"] = is_target, basket
         if tag or reasons is not None:
@@ -108,6 +112,7 @@ class Outbox:
         order_id = self.next_id
         row = self._reserve(1)[0]
         self._orders += 1
+        self._places.append(self.count - 1)
         row["symbol"], row["quantity"], row["order_id"] = symbol, quantity, order_id
         for name, value in columns.items():
             row[name] = value
@@ -125,6 +130,8 @@ class Outbox:
         first = self.next_id
         self._orders += int(orders.sum())
         rows["order_id"][orders] = np.arange(first, self.next_id)
+        self._places.extend((self.count - len(rows) + np.flatnonzero(orders)).tolist())
+        self._cancelled.update(rows["order_id"][rows["action"] == CANCEL].tolist())
         self.unusual = True
         counted = orders & (rows["counts"] != 0)
         np.add.at(self.open_quantities()[0], rows["symbol"][counted], rows["quantity"][counted])
@@ -165,6 +172,8 @@ class Outbox:
         ended = self.ended(order_id, symbol, is_target)
         row = self._reserve(1)[0]
         row["action"], row["order_id"], row["symbol"] = CANCEL, order_id, symbol
+        if order_id < self.next_id:  # of an order that does not exist yet nothing was said
+            self._cancelled.add(order_id)
         change = -remainder - self._amended.pop(order_id, 0.0)
         if not ended and change and np.isfinite(change):
             self._count(symbol, change, is_target)
@@ -173,19 +182,14 @@ class Outbox:
         """Ask for the end of what is left of earlier targets of these symbols."""
         rows = self._reserve(len(symbols))
         rows["action"], rows["symbol"], rows["order_id"] = CANCEL_TARGETS, symbols, -1
+        self._replaced.update(dict.fromkeys(symbols.tolist(), self.next_id))
         open_, target = self.open_quantities()
         open_[symbols] -= target[symbols]
         target[symbols] = 0.0
 
     def ended(self, order_id: int, symbol: int, is_target: bool) -> bool:
         """Say whether this outbox asks for the end of an order."""
-        rows = self._rows[: self.count]
-        actions = rows["action"]
-        placed = ((actions == ORDER) & (rows["order_id"] == order_id)).nonzero()[0]
-        since = int(placed[0]) if len(placed) else 0
-        asked = (actions == CANCEL) & (rows["order_id"] == order_id)
-        asked |= is_target & (actions == CANCEL_TARGETS) & (rows["symbol"] == symbol)
-        return bool(asked[since:].any())
+        return order_id in self._cancelled or (is_target and order_id < self._replaced.get(symbol, 0))
 
     def take(self) -> NDArray[np.void]:
         """Return the waiting requests and start a new round."""
@@ -194,13 +198,13 @@ class Outbox:
         self.count = self._orders = 0
         self.unusual = False
         self._open = self._target = None
-        self._amended = {}
+        self._amended, self._places, self._cancelled, self._replaced = {}, [], set(), {}
         return rows
 
     def pending(self, order_id: int) -> NDArray[np.void] | None:
         """Return the request of an order that no broker has seen yet."""
-        rows = self._rows[: self.count]
-        return next((row for row in rows if row["action"] == ORDER and row["order_id"] == order_id), None)
+        place = order_id - self._state.orders.count
+        return self._rows[self._places[place]] if 0 <= place < self._orders else None
 
     def pending_ids(self, symbol: int | None = None) -> list[int]:
         """Return ids of orders that no broker has seen yet, those that it will refuse left out."""
