@@ -101,6 +101,50 @@ def test_a_basket_comes_whole():
     assert [[0, 1]] == [each["symbol"].tolist() for each in judge.rounds]
 
 
+def halve_entries(requests):
+    entries = requests["parent"] < 0
+    requests["quantity"][entries] = np.trunc(requests["quantity"][entries] / 2)
+
+
+def test_children_are_cut_with_their_entry():
+    """A bracket that closed more than its entry has opened would turn the position."""
+    strategy = ByDay(lambda context: context.bracket("A", 11, stop_price=80.0, target_price=110.0))
+    result = run(strategy, Judge(halve_entries), frame=bars([100.0, 100.0, 120.0, 120.0]))
+    assert [5.0, -5.0] == result.fills["quantity"].to_list()
+    assert {(0, 11.0, 5.0), (1, -11.0, -5.0), (2, -11.0, -5.0)} == set(
+        result.orders.filter(status="submitted").select("order_id", "asked", "quantity").rows()
+    )
+
+
+def test_children_of_another_size_are_cut_to_their_part_in_lots():
+    """Three quarters of an entry of 11, of which 5 are left, are 3; a manager may cut a child further."""
+
+    def orders(context):
+        entry = context.order("A", 11)
+        context.order("A", -8, stop_price=80.0, parent=entry)
+
+    assert [5.0, -3.0] == [*run(ByDay(orders), Judge(halve_entries)).orders.filter(status="submitted")["quantity"]]
+
+    def further(requests):
+        halve_entries(requests)
+        requests["quantity"][requests["parent"] >= 0] = -1.0
+
+    assert [5.0, -1.0] == [*run(ByDay(orders), Judge(further)).orders.filter(status="submitted")["quantity"]]
+
+
+def test_a_child_of_which_no_lot_is_left_is_refused():
+    """Its entry is traded, and it keeps its quantity."""
+
+    def orders(context):
+        entry = context.order("A", 10)
+        context.order("A", -1, stop_price=80.0, parent=entry)
+
+    result = run(ByDay(orders), Judge(halve_entries))
+    assert {"refused-by-risk": 1} == dict(result.refusals)
+    assert [-1.0] == result.orders.filter(order_id=1, status="refused")["quantity"].to_list()
+    assert [5.0] == result.fills["quantity"].to_list()
+
+
 def test_brackets_and_amendments_pass_the_managers_too():
     """No request reaches the broker by another way."""
 

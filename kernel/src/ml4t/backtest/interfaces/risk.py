@@ -23,6 +23,7 @@ class RiskManager(ABC):
 
         A basket (rows of one ``basket`` number) comes whole. A changed quantity keeps its side, and 0 refuses; the
         engine keeps the one before in ``asked``, and ``changed-by-risk`` is recorded. NaN or another side is an error.
+        Of an entry that was cut the engine cuts the children of the same round to the same part, in lots.
 
         Args:
             requests: REQUEST rows; change ``quantity``, or set ``reason`` to an index into

@@ -15,6 +15,7 @@ from ml4t_backtest_engine_standard.context.outbox import CANCEL, ORDER, Outbox, 
 __all__ = ["Judging"]
 
 _REFUSED = REASONS.index("refused-by-risk")
+_DUST = 1e-9  # lots
 # What a risk manager may say of an exit; the prices only where its kind has them.
 _FREE = ("symbol", "account", "quantity", "kind", "time_in_force", "expires_at", "reduce_only")
 _TRAIL = ("trail_amount", "trail_percent", "limit_offset")
@@ -65,11 +66,34 @@ class Judging:
             requests["reason"][new] = _REFUSED
             refused = (requests["reason"] != 0) & (reasons == 0)
             requests["quantity"][refused] = before[refused]
+            self._cut_children(requests, before)
             cut = (requests["quantity"] != before) & (before == before)  # NaN is not equal to itself
             first = cut & np.isnan(requests["asked"])
             requests["asked"][first] = before[first]
             changed = changed or bool(cut.any())
         return changed
+
+    def _cut_children(self, requests: NDArray[np.void], before: NDArray[np.float64]) -> None:
+        """Cut children with their entry, in lots: whole, they would trade more than the entry has opened."""
+        if not (requests["parent"] >= 0).any():
+            return
+        rows = {int(each): row for row, each in enumerate(requests["order_id"]) if requests["action"][row] == ORDER}
+        for row in np.flatnonzero((requests["parent"] >= 0) & (requests["reason"] == 0) & np.isfinite(before)):
+            entry = rows.get(int(requests["parent"][row]))
+            if entry is None or requests["action"][row] != ORDER or requests["reason"][entry] or not before[entry]:
+                continue
+            new, old, size = (abs(float(each)) for each in (requests["quantity"][entry], before[entry], before[row]))
+            if not new < old:
+                continue
+            symbol = requests["symbol"][row]
+            lot = float(self._state.instruments["lot"][symbol]) if 0 <= symbol < len(self._state.symbols) else 0.0
+            part = new if size == old else size * new / old
+            if size != old and lot > 0.0:
+                part = float(np.floor(part / lot + _DUST)) * lot
+            if part == 0.0:
+                requests["quantity"][row], requests["reason"][row] = before[row], _REFUSED
+            elif part < abs(float(requests["quantity"][row])):
+                requests["quantity"][row] = np.copysign(part, before[row])
 
     def _hold_to_it(self, manager: RiskManager, requests: NDArray[np.void], before: NDArray[np.float64]) -> None:
         after = requests["quantity"]
