@@ -147,3 +147,32 @@ def test_a_child_fills_no_more_than_its_entry_has_by_now(make_world):
         world.bar(now, price, price, price, price, volume)
 
     assert [(0, 4.0), (1, -4.0), (0, 2.0), (1, -2.0)] == [fill[:2] for fill in world.priced]
+
+
+@pytest.mark.parametrize("kind", ["limit", "stop"])
+def test_a_child_of_the_first_order_needs_the_price_of_its_kind(make_world, kind):
+    """Its number is 0, and it is a parent like others."""
+    world = make_world()
+    world.order(100, 5.0)
+    world.order(100, -5.0, kind, **{f"{kind}_price": NAN}, parent=0)
+
+    assert (1, "refused", "price-missing") == world.events[-1]
+
+
+def test_with_a_volume_limit_a_new_symbol_does_not_hide_the_rows_behind_it(make_world):
+    """Its volume is noted, and the next row met."""
+    world = make_world(volume_limit=0.5)
+    world.order(100, 2.0)
+    world.match(200, (2, 100, 200, 7.0, 7.0), (1, 100, 200, 8.0, 8.0), (0, 100, 200, 10.0, 10.0))
+
+    assert [(0, 2.0, 10.0, "next-open")] == world.priced
+
+
+def test_children_that_count_are_cut_in_the_book_too(make_world):
+    """To the part that their entry has filled."""
+    world = make_world(volume_limit=0.5)
+    world.order(100, 10.0, time_in_force="IOC")
+    world.order(100, -10.0, "limit", limit_price=20.0, parent=0, counts=1)
+    world.bar(200, *FLAT, 8.0)
+
+    assert -4.0 == world.state.books[0]["open_quantity"]
