@@ -90,6 +90,15 @@ class Order:
         """Whether it is a trailing stop."""
         return self.trail_amount is not None or self.trail_percent is not None
 
+    def adopt(self) -> None:
+        """Let amended terms hold."""
+        assert self.amended_at is not None
+        self.begins = max(self.begins, self.amended_at)
+        self.original += self.pending.get("size", self.size) - self.size
+        for name, value in self.pending.items():
+            setattr(self, name, value)
+        self.pending, self.amended_at = {}, None
+
 
 @dataclass(frozen=True)
 class Transition:

@@ -119,8 +119,12 @@ class Desk:
                 continue
             # "A fill of one takes its absolute quantity off what the others have left; what is left with
             # nothing is cancelled (`one-cancels-other`)."
-            left = self._take_off(other, quantity, formed_at)
-            if left > 0:
+            if other.amended_at is not None and formed_at >= other.amended_at:
+                other.adopt()  # "by the terms that held when its price formed" (orders)
+            if other.remaining > quantity:
+                other.size -= quantity
+                if "size" in other.pending:
+                    other.pending["size"] -= quantity
                 self.note(other, other.status, "one-cancels-other")
             else:
                 self.end(other, "cancelled", "one-cancels-other")
@@ -131,17 +135,6 @@ class Desk:
                 # "Where an entry that had filled in part before fills further after the open of a bar, its
                 # children do not fill in the rest of that bar; at the open they see all of it." (matching)
                 child.done = True
-
-    def _take_off(self, other: Order, quantity: Decimal, formed_at: int) -> Decimal:
-        """Take a fill off what another order has left, by the terms that hold when the price formed."""
-        left = other.remaining
-        if "size" in other.pending and other.amended_at is not None:
-            amended = other.pending["size"] - other.filled
-            other.pending["size"] -= min(quantity, amended)
-            left = amended if formed_at >= other.amended_at else left
-        if left > quantity:
-            other.size -= min(quantity, other.remaining)
-        return left - quantity
 
     def settle_session(self, order: Order) -> None:
         """Fix the session of an order that is for an open or a close."""

@@ -97,7 +97,7 @@ def _carry_out(desk: Desk, order: Order, meeting: Meeting, hand: RowAtHand) -> N
         return
     order.done = True  # whatever comes of it: "An order fills at most once per row"
     if meeting.amended:
-        apply_amendment(order)
+        order.adopt()
     quantity = desk.allowed(order)
     if order.reduce_only and quantity > 0:
         # "a fill is cut to the position that it closes; where there is none, the order is cancelled
@@ -125,7 +125,7 @@ def _carry_out(desk: Desk, order: Order, meeting: Meeting, hand: RowAtHand) -> N
 
 def _trigger(desk: Desk, order: Order, meeting: Meeting) -> None:
     if meeting.amended:
-        apply_amendment(order)
+        order.adopt()
     order.triggered = order.triggered_in_row = True
     order.limit = meeting.limit
     order.events.append((meeting.price, meeting.phase))
@@ -162,7 +162,7 @@ def _after_row(desk: Desk, order: Order, hand: RowAtHand) -> tuple[str, str] | N
         for _, view in views_of(order, row, desk.rules, hand.ends_session):
             order.level = moved_level(order, view, desk.rules)
     if order.amended_at is not None and row.end >= order.amended_at:
-        apply_amendment(order)
+        order.adopt()
         if order.remaining <= 0:
             return "cancelled", "cancelled-by-strategy"
     if order.time_in_force in ("IOC", "FOK") and met:
@@ -181,14 +181,6 @@ def _after_row(desk: Desk, order: Order, hand: RowAtHand) -> tuple[str, str] | N
     if order.time_in_force == "DAY" and met and order.day is None:
         order.day = desk.session_of(row.end)
     return None
-
-
-def apply_amendment(order: Order) -> None:
-    """Let amended terms hold."""
-    order.original += order.pending.get("size", order.size) - order.size
-    for name, value in order.pending.items():
-        setattr(order, name, value)
-    order.pending, order.amended_at = {}, None
 
 
 def match_at_the_close(desk: Desk, rows: list[Row]) -> None:

@@ -39,14 +39,15 @@ def views_of(order: Order, row: Row, rules: FillRules, ends_session: bool) -> It
 
 
 def _view(order: Order, row: Row, span: Span, rules: FillRules, ends_session: bool) -> View:
-    view = taken(row, order.side, span)
-    if order.released:
-        # "What an event at price E releases ... sees what provably comes after": all of it did not form before
-        # the order was there, so that only its end limits it.
-        view = whole(row, order.side) if span.ends_after(row.end) else View()
+    view = whole(row, order.side) if order.released else taken(row, order.side, span)
     for price, phase in order.events:
         straddles = isinstance(row, Bar) and row.start < span.begin and not order.released
         view = View(close=view.close) if straddles and phase != CLOSE else what_is_left(view, price, phase, rules.path)
+    if order.released and not span.ends_after(row.end):
+        # "What an event at price E releases ... sees what provably comes after": all of it formed after the order
+        # was there, so that only its end limits it
+        at_open = isinstance(row, Bar) and all(phase == OPEN for _, phase in order.events)
+        view = View(open=view.open) if at_open and span.ends_after(row.start) else View()
     return narrowed(order, view, row, rules, ends_session=ends_session)
 
 
@@ -65,6 +66,8 @@ def meeting_of(order: Order, row: Row, rules: FillRules, ends_session: bool) -> 
     """Return how an order meets a row; None where it does not."""
     for number, (terms, view) in enumerate(views_of(order, row, rules, ends_session)):
         found = _meet(terms, view, row, rules)
+        if found is None and order.time_in_force in ("IOC", "FOK") and not view.is_empty() and order.kind == "limit":
+            return None  # that was its first price: amended terms come too late
         if found is not None:
             # "What is released is never matched in an earlier phase than the event"
             first = max((phase for _, phase in order.events), default=OPEN)

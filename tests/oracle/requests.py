@@ -8,7 +8,6 @@ from typing import Any
 
 from .book import Order
 from .desk import Desk
-from .matching import apply_amendment
 from .prices import trailed
 from .scenario import Amend, Bracket, Cancel, Oco, Place, Request
 from .views import exact
@@ -243,7 +242,7 @@ def amend(desk: Desk, order: Order, asked: Amend) -> None:
     effective = desk.now + desk.scenario.latency
     order.amended_at = effective
     if _acts_at_once(desk, order, effective):
-        apply_amendment(order)
+        order.adopt()
     desk.note(order, order.status, "amended")
 
 

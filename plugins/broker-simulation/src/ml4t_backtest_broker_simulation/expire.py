@@ -34,7 +34,7 @@ from ml4t_backtest_broker_simulation.price import market_price
 from ml4t_backtest_broker_simulation.trail import begin_trail, move_trail
 from ml4t_backtest_broker_simulation.view import look
 
-__all__ = ["close_row", "end_sessions", "fix_day"]
+__all__ = ["close_row", "could_take", "end_sessions", "fix_day"]
 
 R_REMAINDER: Final = reason_of("remainder-of-ioc")
 R_NOT_WHOLE: Final = reason_of("not-whole")

@@ -30,6 +30,7 @@ from ml4t_backtest_broker_simulation.layout import (
     NEXT_BAR,
     NO_PHASE,
     OPEN_HIGH_LOW_CLOSE,
+    OPG,
     PATH,
     R_ONE_CANCELS,
     R_PARENT_ENDED,
@@ -110,7 +111,8 @@ def release(run: Run, parent: int, i: int, phase: int, price: float, formed_at: 
     change(run, i, ACCEPTED, R_PARENT_FILLED)
     if order["kind"] == TRAILING_STOP or order["kind"] == TRAILING_STOP_LIMIT:
         begin_trail(run, i, price)
-    if phase > 3 or run.setup[NEXT_BAR] != 0 or order["kind"] == MARKET_ORDER:
+    is_past = order["time_in_force"] == OPG and run.market[1]["bar_start"] < terms["active_from"]
+    if phase > 3 or run.setup[NEXT_BAR] != 0 or order["kind"] == MARKET_ORDER or is_past:
         leave_nothing(run, i)
     else:
         leave(run, parent, i, phase, price)

@@ -14,11 +14,13 @@ from ml4t_backtest_broker_simulation.core import (
     sweep,
     wide,
 )
-from ml4t_backtest_broker_simulation.expire import close_row, fix_day
+from ml4t_backtest_broker_simulation.expire import close_row, could_take, fix_day
 from ml4t_backtest_broker_simulation.family import leave, settle_ends
 from ml4t_backtest_broker_simulation.layout import (
     AT_ONCE,
     EVERYTHING,
+    FOK,
+    IOC,
     NO_PHASE,
     NOTHING,
     OPG,
@@ -102,6 +104,8 @@ def next_candidate(run: Run, i: int, phase: int) -> tuple[int, float, int]:
         terms, raw = run.terms[row], run.market[1]
         if terms["next_quantity"] != 0.0 and raw["event_time"] >= terms["amended_at"]:
             start = raw["bar_start"]
+            if (run.orders[i]["time_in_force"] in (IOC, FOK)) and could_take(run, i):
+                return at, price, reason  # that was its first price: amended terms come too late
             if start < terms["amended_at"] and phase < LAST_PHASE and run.setup[PATH] != SUBMISSION:
                 return LAST_PHASE, price, reason  # of this bar the amended terms see the close alone
             fix_day(run, i)
