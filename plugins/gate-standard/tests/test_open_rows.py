@@ -166,11 +166,20 @@ def test_symbols_that_are_numbers_become_text():
     assert ["10107", "14593"] == batch["symbol"].unique().sort().to_list()
 
 
+def test_bars_of_bids_and_asks_are_told_how_to_be_read():
+    """Their closes are quotes, known at the end of the bar and not at its stamp."""
+    quotes = bars().rename({"close": "bid_close"}).with_columns(pl.col("bid_close").alias("ask_close"))
+    with pytest.raises(DataError, match=r'(?s)no column close; .*kind = "quote".*bid = "bid_close", ask = "ask_close"'):
+        read(quotes)
+    with pytest.raises(DataError, match=r'columns = \{ bid = "bid_close" \}'):
+        read(quotes.with_columns(bid_low=1.0), FeedConfig(kind="quote"))
+
+
 def test_only_the_asked_symbols_are_read_and_absent_ones_are_noted():
     """A subset of a large file costs what the subset costs."""
-    rows = read(bars(), FeedConfig(symbols=("B", "C"), prices="raw"))
+    rows = read(bars(), FeedConfig(symbols=("B", "C", "D"), prices="raw"))
     (batch,) = rows.batches()
-    assert (["B", "B"], ("prices.parquet: no rows of C",)) == (batch["symbol"].to_list(), rows.notes)
+    assert (["B", "B"], ("prices.parquet: no rows of C, D",)) == (batch["symbol"].to_list(), rows.notes)
 
 
 @pytest.mark.parametrize("zone", [None, "UTC", "Asia/Tokyo", "America/New_York", "date"])

@@ -22,6 +22,11 @@ _FIELDS: Mapping[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "trade": (("price", "size"), ("price",)),
 }
 
+_QUOTE_BARS = """bars of bids and asks have no column close; take the last quote of each, stamped with the bar's end
+    kind = "quote"
+    columns = { bid = "bid_close", ask = "ask_close", event_time = "THE END OF THE BAR" }
+    latency = "0s"   # from event_time to when it could be known"""
+
 
 class Arrangement:
     """How the columns of an input become those of a source.
@@ -112,6 +117,10 @@ class Arrangement:
             self.columns[name] = column
             return
         near = difflib.get_close_matches((column or name).lower(), list(self._plain), 1, 0.4)
+        near = [each for each in (f"{name}_close",) if each in self._plain] or near
+        if name == "close" and "close" not in self._mapped and {"bid_close", "ask_close"} <= self._plain.keys():
+            self._problems.append(f"{self._origin}: {_QUOTE_BARS}")
+            return
         line = f'columns = {{ {name} = "{self._plain[near[0]] if near else "its name there"}" }}'
         also = '\n    or, where there is one symbol only, symbol = "ITS NAME"' if name == "symbol" else ""
         fault = f"{self._origin}: no column {column or name}; it has {self._listed()}"

@@ -113,7 +113,8 @@ def open_rows(
         frame = None if frame is None else frame.with_columns(pl.col(time).dt.date())
     if config.symbols:
         there = plan.select(pl.col("symbol").cast(pl.String).unique()).collect()["symbol"].to_list()
-        notes += [f"{origin}: no rows of {name}" for name in config.symbols if name not in there]
+        if missing := [name for name in config.symbols if name not in there]:
+            notes.append(f"{origin}: no rows of {', '.join(missing)}")
     if found.kind == "bar" and feed.prices is None:
         notes.append(f'{origin}: prices are taken as raw; say so with `prices = "raw"`, or "split" or "total"')
     every_note = (*notes, *gate.notes())
