@@ -296,3 +296,18 @@ def test_a_schedule_belongs_in_on_start(play):
     """Later it would be ignored."""
     with pytest.raises(RunError, match="call schedule in on_start"):
         play(day2=lambda context: context.schedule(context.cancel_all))
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("equity", "use context.portfolio.equity"),
+        ("account", "use context.portfolio"),
+        ("open_order", "use context.open_orders"),
+        ("zzzzzz", "it has amend, "),
+    ],
+)
+def test_what_a_context_has_not_is_told_with_what_it_has(play, name, hint):
+    """Other engines keep cash and equity elsewhere."""
+    with pytest.raises(AttributeError, match=f"context has no '{name}': {hint}"):
+        play(steps={"start": lambda context: getattr(context, name)})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
@@ -66,6 +67,19 @@ class Context(Ordering):
         self._opening: int | None = None
         self._sizer = Sizer(state, outbox, self._fold, accounting.equity)
         self.portfolio = Portfolio(accounting, state, self._fold)
+
+    if not TYPE_CHECKING:  # type checkers know what there is
+
+        def __getattr__(self, name: str) -> Any:
+            """Say where what other engines call so is, or what is near."""
+            if name.startswith("_"):
+                raise AttributeError(name)
+            places = {"cash": "portfolio.cash", "equity": "portfolio.equity", "positions": "portfolio.positions"}
+            places |= {"account": "portfolio", "broker": "portfolio", "data": "history, price or window"}
+            named = [each for each in dir(type(self)) if not each.startswith("_")] + ["log", "portfolio", "rng"]
+            near = places.get(name) or next(iter(difflib.get_close_matches(name, named, 1)), "")
+            hint = f"use context.{near}" if near else f"it has {', '.join(sorted(named))}"
+            raise AttributeError(f"context has no {name!r}: {hint}", name=name, obj=self)
 
     def _fold(self) -> None:
         for released in self._prices:
