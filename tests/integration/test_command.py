@@ -109,6 +109,15 @@ def test_run_says_loudly_that_nothing_was_paid(folder, capsys):
     assert "NONE: no costs were charged" in out
 
 
+def test_run_says_its_profile_its_rules_and_who_judges_risk(folder, capsys):
+    """What a broker and risk managers do to orders is seen before the run."""
+    settings = ("broker.profile=realistic", "risk=[{use='max-position', fraction=0.05}]")
+    assert DONE == main(["run", "run.toml", "--set", settings[0], "--set", settings[1]])
+    out = capsys.readouterr().out
+    assert "broker: limit cross, volume limit 0.1, volume basis trailing, profile realistic" in out
+    assert "risk: max-position fraction 0.05" in out
+
+
 def test_run_says_what_its_stamps_and_days_are_taken_for(folder, capsys):
     """A calendar that was forgotten is seen in the first line."""
     assert DONE == main(["run", "run.toml"])
@@ -234,11 +243,16 @@ def test_error_of_a_run_is_told_once_whole_and_on_standard_error(folder, capsys)
     out, err = capsys.readouterr()
     assert "the run failed; the figures are those up to there" in out
     assert "lost its way" not in out
+    lost, silent = [
+        f"line {row} of trading.py"
+        for row, line in enumerate((folder / "trading.py").read_text().splitlines(), 1)
+        if "lost its way" in line or "say goodbye" in line
+    ]
     assert [
         "error: ValueError: the strategy lost its way",
-        'error: raised in on_slice of strategy "trading:Sulking" at 2024-01-11T00:00:00+00:00',
+        f'error: raised in on_slice of strategy "trading:Sulking" at 2024-01-11T00:00:00+00:00, {lost}',
         "error: KeyError: 'and would not say goodbye'",
-        'error: raised in on_end of strategy "trading:Sulking" at 2024-01-11T00:00:00+00:00',
+        f'error: raised in on_end of strategy "trading:Sulking" at 2024-01-11T00:00:00+00:00, {silent}',
     ] == err.splitlines()
 
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from datetime import date, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -233,7 +234,11 @@ def test_in_python_the_error_is_the_strategys_own(tmp_path):
     with pytest.raises(KeyError, match="third") as caught:
         engine.run()
 
-    assert ['raised in on_slice of strategy "Failing" at 2024-01-04T00:00:00+00:00'] == caught.value.__notes__
+    line = caught.traceback[-1].lineno + 1
+    told = (
+        f'raised in on_slice of strategy "Failing" at 2024-01-04T00:00:00+00:00, line {line} of {Path(__file__).name}'
+    )
+    assert [told] == caught.value.__notes__
     assert "failed" == engine.result.status
     assert 2 == engine.result.fills.height
 

@@ -4,6 +4,7 @@ import os
 import signal
 from collections import Counter
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -211,7 +212,8 @@ def test_an_error_keeps_its_type_and_says_whose_it_is(kit, where, when):
         engine.run()
     note = caught.value.__notes__[-1]
     assert note.startswith(f"raised in {where} of ")
-    assert note.endswith(when)
+    place = f"line {caught.traceback[-1].lineno + 1} of {Path(__file__).name}"
+    assert note.endswith(f" {when}, {place}")
     assert "failed" == engine.result.status
     assert "ValueError: no way" in engine.result.error
     assert 1 == strategy.ended == source.closed

@@ -15,6 +15,7 @@ from ml4t.backtest.interfaces import RunFile
 from ml4t.backtest.plugins import PluginHost
 from ml4t_backtest_engine_standard.assembly.assembly import assemble, build_reporter
 from ml4t_backtest_engine_standard.assembly.config import Errors, build_config
+from ml4t_backtest_engine_standard.assembly.header import rule_lines
 from ml4t_backtest_engine_standard.assembly.parts import Parts
 from ml4t_backtest_engine_standard.assembly.runfile import LIST_KEYS, check_keys, fit_values, read_run_file
 from ml4t_backtest_engine_standard.context.handles import to_datetime
@@ -167,6 +168,7 @@ class Engine:
             self._parts = assemble(self.run_file, self.host)
             origin = {"run": self.run_file.settings}
             self._running = Running(self._parts, Instants(self._parts, self.bus), origin, None)
+            self._parts.header += rule_lines(self._parts)  # a broker knows them once it is open
             self.host.hook.ml4t_assembled(engine=self)
         return self._parts
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ml4t_backtest_engine_standard.assembly.parts import Parts
 
-__all__ = ["header_lines"]
+__all__ = ["header_lines", "rule_lines"]
 
 _COSTS = ("slippage", "commission", "impact")
 _STAMPS = {"label": "names of sessions", "open": "starts of bars", "close": "ends of bars"}
@@ -30,5 +30,19 @@ def header_lines(parts: Parts, settings: Mapping[str, Any]) -> tuple[str, ...]:
     lines.append(f"fills: {models.fill.describe()}")
     costs = [f"{kind} {model.describe()}" for kind in _COSTS if (model := getattr(models, kind)) is not None]
     lines.append("costs: " + (", ".join(costs) or "none"))
-    lines += [f"{name}: {phrase}" for name, phrase in parts.broker.describe().items()]
+    if risk := [_in_words(table) for table in settings.get("risk") or []]:
+        lines.append("risk: " + ", ".join(risk))
     return tuple(lines)
+
+
+def rule_lines(parts: Parts) -> tuple[str, ...]:
+    """Return what an open broker says of its rules, in one line; what is said of fills and costs is left out."""
+    said = {name: phrase for name, phrase in parts.broker.describe().items() if name not in ("fill", *_COSTS)}
+    return ("broker: " + ", ".join(f"{name} {phrase}" for name, phrase in said.items()),) if said else ()
+
+
+def _in_words(table: Any) -> str:
+    if not isinstance(table, Mapping):
+        return getattr(table, "__name__", type(table).__name__)
+    settings = " ".join(f"{key} {value}" for key, value in table.items() if key != "use")
+    return f"{table.get('use', '')} {settings}".strip()

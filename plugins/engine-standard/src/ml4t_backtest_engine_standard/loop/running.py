@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -138,7 +139,8 @@ class Running:
         component = at_work.get(doing.split(".")[0], parts.strategy)
         owners = [ref.owner for owned, ref in parts.owners if owned is component]
         when = f"at {to_datetime(now).isoformat()}" if now else "before the first instant"
-        error.add_note(f"raised in {doing} of {(owners or [type(component).__name__])[0]} {when}")
+        owner = (owners or [type(component).__name__])[0]
+        error.add_note(f"raised in {doing} of {owner} {when}{_line(error, type(component).__module__)}")
         return "\n".join([f"{type(error).__name__}: {error}", *error.__notes__])
 
     @contextmanager
@@ -158,3 +160,13 @@ class Running:
             yield
         finally:
             signal.signal(signal.SIGINT, before)
+
+
+def _line(error: Exception, module: str) -> str:
+    """Return the last line of a module that an error came through, in words; nothing where there is none."""
+    lines = [
+        f", line {line} of {Path(frame.f_code.co_filename).name}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if frame.f_globals.get("__name__") == module
+    ]
+    return lines[-1] if lines else ""
