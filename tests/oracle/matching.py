@@ -124,7 +124,7 @@ def _carry_out(desk: Desk, order: Order, meeting: Meeting, hand: RowAtHand) -> N
 
 
 def _trigger(desk: Desk, order: Order, meeting: Meeting) -> None:
-    if meeting.amended:
+    if meeting.amended and order.amended_at is not None:
         order.adopt()
     order.triggered = order.triggered_in_row = True
     order.limit = meeting.limit

@@ -164,7 +164,7 @@ def engine_of(scenario: Scenario, strategy: Scripted | None = None) -> Engine:
         {"allow_negative_prices": True} if rules_of.negative else {}
     )
     return Engine(
-        feed=[_feed(feed, place) for place, feed in enumerate(scenario.feeds)],
+        feed=[_feed(feed, place, rules_of.negative) for place, feed in enumerate(scenario.feeds)],
         strategy=strategy or Scripted(scenario.script),
         broker=broker,
         instruments=[entry],
@@ -177,8 +177,9 @@ def engine_of(scenario: Scenario, strategy: Scripted | None = None) -> Engine:
     )
 
 
-def _feed(feed: Feed, place: int) -> dict[str, Any]:
+def _feed(feed: Feed, place: int, negative: bool) -> dict[str, Any]:
     table: dict[str, Any] = {"use": "frame", "name": f"feed{place}", "kind": feed.kind}
+    table |= {"allow_negative_prices": True} if negative else {}
     columns = {"symbol": [row.symbol for row in feed.rows]}
     for name in vars(feed.rows[0]):
         if name not in ("symbol", "start", "end"):

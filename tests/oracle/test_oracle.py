@@ -14,10 +14,12 @@ from oracle.native import differences
 from oracle.scenario import Scenario
 from oracle.scenarios import random_scenario
 from oracle.shrink import smaller, snippet
+from oracle.variants import below_zero, in_fractions, without_volume
 
 from ml4t.backtest import BacktestError
 
-A_FEW, TEN_THOUSAND, PIECE = 210, 10_000, 30
+A_FEW, TEN_THOUSAND, PIECE = 180, 10_000, 30
+VARIANTS = [below_zero, in_fractions, without_volume]
 
 
 def differs(scenario: Scenario) -> bool:
@@ -28,10 +30,10 @@ def differs(scenario: Scenario) -> bool:
         return False
 
 
-def check(seeds):
+def check(seeds, change=lambda scenario: scenario):
     """Compare the scenarios of seeds; fail with the first that differs, as small as it gets."""
     for seed in seeds:
-        scenario = random_scenario(seed)
+        scenario = change(random_scenario(seed))
         found = list(differences(scenario))
         if found:
             small = smaller(scenario, differs)
@@ -42,6 +44,19 @@ def check(seeds):
 def test_random_scenarios_agree(first):
     """Every kind of order, time in force, family, amendment, cancel, rule and cost, on every kind of feed."""
     check(range(first, first + PIECE))
+
+
+@pytest.mark.parametrize("change", VARIANTS)
+def test_other_numbers_agree(change):
+    """Prices around zero, fractions of units, no volumes."""
+    check(range(20), change)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("change", VARIANTS)
+def test_a_thousand_scenarios_with_other_numbers_agree(change):
+    """The same at length."""
+    check(range(1_000), change)
 
 
 @pytest.mark.exhaustive

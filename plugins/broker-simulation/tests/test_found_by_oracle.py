@@ -171,3 +171,24 @@ def test_a_price_that_only_the_old_terms_saw_counts_for_the_day(make_world):
     world.bar(200, 12.0, 12.0, 10.5, NAN)
     world.end_session(200)
     assert ("expired", "day-over") == world.history(order)[-1]
+
+
+def test_a_child_on_open_waits_for_the_next_session(make_world):
+    """The open of the bar that releases it is past, though that bar ends when the next session opens."""
+    world = make_world(closes=(200, 300), opens=(100, 200))
+    child = {"quantity": -10.0, "kind": "limit", "limit_price": 10.0, "time_in_force": "OPG"}
+    world.submit(100, {"quantity": 2.0, "kind": "stop", "stop_price": 10.25}, {**child, "parent": 0, "counts": 0})
+    world.bar(200, 10.125, 10.375, 10.125, 10.375)
+    world.bar(300, 10.5, 10.5, 10.5, 10.5)
+    assert [(0, 2.0, 10.25, 200), (1, -10.0, 10.5, 200)] == world.fills
+
+
+@pytest.mark.parametrize(("force", "reason"), [("IOC", "remainder-of-ioc"), ("FOK", "not-whole")])
+def test_amended_terms_come_too_late_for_an_order_that_had_its_price(make_world, force, reason):
+    """The open was its first price and did not fill it; the close is nothing to it."""
+    world = make_world()
+    order = world.order(100, 1.0, "limit", limit_price=8.75, time_in_force=force)
+    world.amend(150, order, limit_price=10.5)
+    world.bar(200, 10.0, 10.0, 9.0, 9.5)
+    assert [] == world.fills
+    assert ("cancelled", reason) == world.history(order)[-1]
