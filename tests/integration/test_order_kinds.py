@@ -440,6 +440,9 @@ def test_orders_that_belong_together_are_of_one_symbol():
     assert "group-not-one-symbol" == strategy.kept["child"].reason
 
 
+LEG = {"symbol": "A", "quantity": 1, "limit_price": 90.0}
+
+
 @pytest.mark.parametrize(
     ("call", "remedy"),
     [
@@ -459,6 +462,12 @@ def test_orders_that_belong_together_are_of_one_symbol():
         (lambda c: c.order("A", 1, parent="first"), "give a handle, or its id"),
         (lambda c: c.order("A", 1, client_id=5), "client_id was 5, expected a text"),
         (lambda c: c.order("A", 1, tag=None), "tag was None, expected a text"),
+        (lambda c: c.order("A", 1, tag="\ud800"), "tag was .* no valid Unicode"),
+        (lambda c: c.order("A", 1, client_id="a\udfff"), "client_id was .* no valid Unicode"),
+        (lambda c: c.order_target("A", 1, tag=7), "tag was 7, expected a text"),
+        (lambda c: c.order_target_weights([0.5], tag="\ud800"), "no valid Unicode"),
+        (lambda c: c.oco(LEG, {**LEG, "tag": 5}), "tag was 5, expected a text"),
+        (lambda c: c.oco(LEG, {**LEG, "client_id": b"one"}), "client_id was b'one', expected a text"),
         (lambda c: c.cancel(None), "give a handle, or its id"),
         (lambda c: c.cancel(1.5), "give a handle, or its id"),
         (lambda c: c.amend(0), "was told nothing to change"),

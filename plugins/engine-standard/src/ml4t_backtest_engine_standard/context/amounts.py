@@ -14,6 +14,7 @@ from ml4t.backtest.state import RunState
 from ml4t_backtest_engine_standard.context.handles import Order, to_datetime
 from ml4t_backtest_engine_standard.context.outbox import Outbox
 from ml4t_backtest_engine_standard.context.sizing import Sizer
+from ml4t_backtest_engine_standard.context.terms import text
 from ml4t_backtest_engine_standard.result.journal import Journal
 
 __all__ = ["Amounts"]
@@ -28,6 +29,7 @@ class Amounts:
     _outbox: Outbox
     _sizer: Sizer
     _journal: Journal
+    _tags: dict[str, int]
 
     def index(self, symbol: str) -> int:
         """Return the column of a symbol.
@@ -121,8 +123,15 @@ class Amounts:
         self._journal.target(self._state.now, kind, asked, ids)
         return ids
 
-    def _tag(self, text: str) -> int:
-        tags = self._state.tags
-        if text not in tags:
-            tags.append(text)
-        return tags.index(text)
+    def _tag(self, tag: str) -> int:
+        return self._number_of(text("tag", tag), self._state.tags, self._tags)
+
+    @staticmethod
+    def _number_of(name: str, known: list[str], numbers: dict[str, int]) -> int:
+        """Return the place of a text among those known, which it joins if need be."""
+        if len(numbers) != len(known):  # a resumed run brings its own
+            numbers.update({each: row for row, each in enumerate(known)})
+        if name not in numbers:
+            numbers[name] = len(known)
+            known.append(name)
+        return numbers[name]

@@ -63,7 +63,7 @@ class Context(Ordering):
         }
         self._journal = journal
         self._schedule = schedule
-        self._clients = {}
+        self._clients, self._tags = {}, {}
         self._opening: int | None = None
         self._sizer = Sizer(state, outbox, self._fold, accounting.equity)
         self.portfolio = Portfolio(accounting, state, self._fold)

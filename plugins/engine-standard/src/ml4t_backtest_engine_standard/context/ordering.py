@@ -15,7 +15,7 @@ from ml4t.backtest.interfaces.orders import Bracket, Leg
 from ml4t.backtest.state import ACCEPTED, HELD, PARTIAL, REASONS
 from ml4t_backtest_engine_standard.context.amounts import Amounts
 from ml4t_backtest_engine_standard.context.handles import Order
-from ml4t_backtest_engine_standard.context.terms import number, price_columns, time_columns
+from ml4t_backtest_engine_standard.context.terms import number, price_columns, text, time_columns
 from ml4t_backtest_engine_standard.schedule import Schedule
 
 __all__ = ["Ordering"]
@@ -221,6 +221,8 @@ class Ordering(Amounts):
     def _leg_columns(self, leg: Leg) -> dict[str, float]:
         self.index(leg["symbol"])
         number("quantity", leg["quantity"])
+        text("client_id", leg.get("client_id", ""))
+        text("tag", leg.get("tag", ""))
         prices: Any = {name: value for name, value in leg.items() if name in _PRICES}
         times = time_columns(leg.get("time_in_force", "GTC"), leg.get("expires_at"), self._schedule.sessions)
         columns: dict[str, float] = price_columns(**prices) | times
@@ -240,9 +242,8 @@ class Ordering(Amounts):
     ) -> Order:
         """Send one order; only market and limit orders that stand alone count towards targets."""
         place, size = self.index(symbol), number("quantity", quantity)
-        for name, text in (("client_id", client_id), ("tag", tag)):
-            if not isinstance(text, str):
-                raise OrderError(f"{name} was {text!r}, expected a text")
+        text("client_id", client_id)
+        text("tag", tag)
         if reduce_only:
             columns["reduce_only"] = 1
         if columns.get("kind", 0) > 1 or reduce_only or "group" in columns or "parent" in columns:
@@ -253,14 +254,8 @@ class Ordering(Amounts):
             columns["tag"] = self._tag(tag)
         return Order(self._outbox.add(place, size, columns), self._state, self._outbox)
 
-    def _client(self, text: str) -> int:
-        known, numbers = self._state.client_ids, self._clients
-        if len(numbers) != len(known):  # a resumed run brings its own
-            numbers.update({name: row for row, name in enumerate(known)})
-        if text not in numbers:
-            numbers[text] = len(known)
-            known.append(text)
-        return numbers[text]
+    def _client(self, name: str) -> int:
+        return self._number_of(name, self._state.client_ids, self._clients)
 
 
 def _id_of(order: Order | int, *, unknown: int = -1) -> int:

@@ -16,7 +16,7 @@ from ml4t.backtest.core.sessions import SessionTable, to_ns
 from ml4t.backtest.errors import OrderError
 from ml4t.backtest.state import ORDER_KINDS, TIMES_IN_FORCE
 
-__all__ = ["number", "price_columns", "time_columns"]
+__all__ = ["number", "price_columns", "text", "time_columns"]
 
 _EPOCH = date(1970, 1, 1)
 _NEVER = np.iinfo(np.int64).max
@@ -31,6 +31,17 @@ def number(name: str, value: Any) -> float:
         return float(value)
     except (TypeError, ValueError):
         raise OrderError(f"{name} was {value!r}, expected a number") from None
+
+
+def text(name: str, value: Any) -> str:
+    """Return a tag or a client id; OrderError for what no file can hold."""
+    if not isinstance(value, str):
+        raise OrderError(f"{name} was {value!r}, expected a text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise OrderError(f"{name} was {value!r}, which is no valid Unicode: leave its surrogates out") from None
+    return value
 
 
 def price_columns(
