@@ -176,3 +176,15 @@ def test_children_that_count_are_cut_in_the_book_too(make_world):
     world.bar(200, *FLAT, 8.0)
 
     assert -4.0 == world.state.books[0]["open_quantity"]
+
+
+@pytest.mark.parametrize(("tif", "reason"), [("IOC", "remainder-of-ioc"), ("FOK", "not-whole")])
+def test_an_amendment_after_the_first_price_comes_too_late(make_world, tif, reason):
+    """The open was the one price that it could take; the close does not meet its new limit."""
+    world = make_world()
+    order = world.order(50, 5.0, "limit", limit_price=9.0, time_in_force=tif)
+    world.amend(150, order, limit_price=12.0)
+    world.bar(200, *FLAT)
+
+    assert [] == world.priced
+    assert ("cancelled", reason) == world.history(order)[-1]
