@@ -1,6 +1,6 @@
 """Profiles: settings of other engines, behind what the run names itself."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import polars as pl
 import pytest
@@ -83,3 +83,24 @@ def test_an_unknown_profile_is_refused():
     """With those that are known."""
     with pytest.raises(RunFileError, match="profile of broker simulation was 'zypline'; known are zipline, backtrader"):
         fills(Once(1.0), profile="zypline")
+
+
+def test_a_part_of_no_volume_is_nothing_and_the_run_says_so():
+    """Bars without volumes never fill an order of a profile that has a volume cap."""
+    settings = {"calendar": "XNYS", "broker": {"profile": "realistic"}}
+    result = Engine(prices=BARS.drop("volume"), strategy=Once(1.0), **settings).run()
+    told = (
+        "no column volume, so that nothing fills on these rows: fill.volume_limit is 0.1, set it to 0 or map the column"
+    )
+    assert [told] == [note.split(": ", 1)[1] for note in result.notes if "volume" in note]
+    assert 0 == result.fills.height
+
+    quotes = pl.DataFrame(
+        {"event_time": [datetime(2021, 3, 1, 15, tzinfo=UTC)], "symbol": ["AA"], "bid": [9.0], "ask": [10.0]}
+    )
+    feed = {"use": "frame", "name": "prices", "frame": quotes}
+    for limit, notes in [(0.1, 1), (0.0, 0)]:
+        broker = {"fill": {"use": "next-open", "volume_limit": limit}}
+        result = Engine(feed={**feed, "latency": "0s"}, strategy=Once(1.0), broker=broker).run()
+        assert notes == sum("no column ask_size or bid_size" in note for note in result.notes)
+    assert not [note for note in Engine(prices=BARS, strategy=Once(1.0), **settings).run().notes if "volume" in note]

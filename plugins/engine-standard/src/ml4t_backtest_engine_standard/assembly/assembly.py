@@ -115,7 +115,7 @@ class _Assembly:
             end=end,
             owners=self.owners,
             used=dict(sorted(self.used.items())),
-            notes=[note] if note else [],
+            notes=([note] if note else []) + _without_volume(sources, models.fill.rules.volume_limit),
         )
         parts.header = header_lines(parts, settings) + tuple(
             filter(None, self.host.hook.ml4t_report_header(run=self.run))
@@ -327,6 +327,19 @@ def _instant(value: date | datetime, sessions: SessionTable, *, last: bool) -> i
         return int(sessions.close[row]) if row >= 0 else 0
     row = int(np.searchsorted(sessions.label, days))
     return int(sessions.open[row]) if row < len(sessions) else days * DAY_NS
+
+
+def _without_volume(sources: list[Source], limit: float) -> list[str]:
+    """Return a note for each source on whose rows nothing can fill, since a part of no volume is nothing."""
+    needed = {"bar": {"volume"}, "quote": {"bid_size", "ask_size"}, "trade": {"size"}}
+    specs = [source.spec for source in sources] if limit else []
+    missing = [(spec, sorted(needed.get(spec.kind, set()) - set(spec.fields))) for spec in specs]
+    return [
+        f"{spec.origin}: no column {' or '.join(columns)}, so that nothing fills on these rows: "
+        f"fill.volume_limit is {limit:g}, set it to 0 or map the column"
+        for spec, columns in missing
+        if columns
+    ]
 
 
 def _missing_price(spec: SourceSpec, market: str) -> list[str]:
