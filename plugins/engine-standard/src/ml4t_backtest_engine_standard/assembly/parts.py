@@ -50,6 +50,8 @@ class Instrument:
         above, least = (self.whole_lot, self.multiplier), (self.quantity_step, self.tick)
         if not (all(0 < size < np.inf for size in above) and all(0 <= size < np.inf for size in least)):
             raise ValueError("lot and multiplier must be above 0, quantity_step and tick at least 0, all finite")
+        if self.quantity_step > self.whole_lot:
+            raise ValueError(f"quantity_step {self.quantity_step:g} is above the lot {self.whole_lot:g}: lower it")
 
     @property
     def whole_lot(self) -> float:
