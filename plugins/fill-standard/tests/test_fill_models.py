@@ -43,8 +43,9 @@ def test_every_rule_but_the_price_of_market_orders_is_a_setting():
     assert rules == settings
 
 
-@pytest.mark.parametrize("limit", [-0.1, float("inf"), float("nan")])
+@pytest.mark.parametrize("limit", [-0.1, 1.1, 10.0, float("inf"), float("nan")])
 def test_volume_limit_is_a_part(limit):
-    """A part of the volume is a finite number that is not below zero."""
-    with pytest.raises(RunFileError, match="volume_limit of fill model fill was"):
+    """A part is a number from 0 to 1: 10 % is 0.1, and 10 would be no limit at all."""
+    with pytest.raises(RunFileError, match=r"volume_limit of fill model fill was .* from 0 to 1, as 0\.1 for a tenth"):
         NextOpen(NextOpen.Config(volume_limit=limit), Setup(name="fill"))
+    assert 1.0 == NextOpen(NextOpen.Config(volume_limit=1.0), Setup(name="fill")).rules.volume_limit

@@ -70,10 +70,10 @@ class _Rules:
         slippage_within: Literal["anywhere", "bar"] = "anywhere"
 
     def __init__(self, config: Config, setup: Setup) -> None:
-        if not 0.0 <= config.volume_limit < float("inf"):
+        if not 0.0 <= config.volume_limit <= 1.0:
             raise RunFileError(
                 f"volume_limit of fill model {setup.name} was {config.volume_limit}; "
-                "give a part of the volume >= 0, as 0.1 for a tenth"
+                "give a part of the volume from 0 to 1, as 0.1 for a tenth"
             )
         self.rules = replace(self.rules, **asdict(config))
 
