@@ -25,6 +25,7 @@ from ml4t.backtest import Engine, Strategy
 from ml4t.backtest.core import pit
 from ml4t.backtest.core.sessions import NO_BREAK, SESSION_DTYPE
 from ml4t.backtest.interfaces import Calendar
+from ml4t.backtest.interfaces.orders import Order
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # What a compiled function refers to is the compiler, and classes of libraries belong to their modules.
@@ -209,6 +210,9 @@ def watched(*callbacks):
     return type("Watched", (Keeper,), {name: made(name) for name in callbacks})
 
 
+HANDLE = [name for name in dir(Order) if not name.startswith("_")]
+
+
 class Keeper(Strategy):
     """Keep windows, slices, events, fills and handles; order now and then."""
 
@@ -247,6 +251,19 @@ class Keeper(Strategy):
             if turn % 5 == 0:
                 context.order_target_weights(np.full(len(symbols), 0.1 * (turn % 2)))
                 context.cancel_all()
+            if turn % 4 == 0:
+                self.kept += [self.family(symbols[turn % len(symbols)], context)]
+        orders = context.open_orders()
+        self.kept.append([[getattr(each, name) for name in HANDLE] for each in orders[-6:]])
+
+    def family(self, symbol, context):
+        """Orders that rest at the venue and act within a bar: what they did shows in handles alone."""
+        legs = ({"limit_price": 99.0}, {"trail_percent": 0.01}, {"stop_price": 101.0, "limit_price": 101.5})
+        return [
+            context.bracket(symbol, 2.0, target_price=100.5, trail_amount=0.5),
+            context.bracket(symbol, -2.0, entry_limit=100.5, stop_price=102.0, time_in_force="DAY"),
+            context.oco(*({"symbol": symbol, "quantity": 1.0, **leg} for leg in legs)),
+        ]
 
 
 EVERY = (
