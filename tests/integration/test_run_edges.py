@@ -294,7 +294,7 @@ def test_an_instrument_has_finite_sizes(key):
 
 def test_positions_are_not_rounded_more_coarsely_than_sizes():
     """A step above the lot would turn a fill of 2.5 into 3."""
-    with pytest.raises(InputError, match="quantity_step 1 is above the lot 0.5"):
+    with pytest.raises(InputError, match=r"quantity_step 1 is above the lot 0\.5"):
         Engine(prices=bars(), strategy=Watch(), instruments=[{"symbol": "A", "lot": 0.5, "quantity_step": 1.0}])
 
 

@@ -96,9 +96,6 @@ def open_rows(
 
     with _readable(origin):
         gate, frame = _pass_through(plan, gate_of, config)
-    notes = [*found.notes]
-    if frame is not None and _streams(config):
-        notes.append(f"{origin}: rows are not in time order, so that they were read at once")
     if not gate.rows:
         reason = " for these symbols between start and end" if conditions else ""
         raise DataError(f"{origin}: no rows{reason}; correct the input or what is asked of it")
@@ -111,14 +108,21 @@ def open_rows(
         # A cast takes the date in UTC, this one the date in the stamps' own zone.
         plan = plan.with_columns(pl.col(time).dt.date())
         frame = None if frame is None else frame.with_columns(pl.col(time).dt.date())
+    notes = list(found.notes)
+    if frame is not None and _streams(config):
+        notes.append(f"{origin}: rows are not in time order, so that they were read at once")
+    notes += [*_remarks(plan, found, config, origin), *gate.notes()]
+    return OpenRows(_spec(found, settled, config, name, origin), tuple(notes), plan, frame, config.batch_rows)
+
+
+def _remarks(plan: pl.LazyFrame, found: Arrangement, config: FeedConfig | SignalConfig, origin: str) -> Iterator[str]:
+    """Yield what the settings ask for and the rows do not have, and what they leave open."""
     if config.symbols:
         there = plan.select(pl.col("symbol").cast(pl.String).unique()).collect()["symbol"].to_list()
         if missing := [name for name in config.symbols if name not in there]:
-            notes.append(f"{origin}: no rows of {', '.join(missing)}")
-    if found.kind == "bar" and feed.prices is None:
-        notes.append(f'{origin}: prices are taken as raw; say so with `prices = "raw"`, or "split" or "total"')
-    every_note = (*notes, *gate.notes())
-    return OpenRows(_spec(found, settled, config, name, origin), every_note, plan, frame, config.batch_rows)
+            yield f"{origin}: no rows of {', '.join(missing)}"
+    if found.kind == "bar" and isinstance(config, FeedConfig) and config.prices is None:
+        yield f'{origin}: prices are taken as raw; say so with `prices = "raw"`, or "split" or "total"'
 
 
 def _spec(found: Arrangement, rule: StampRule, config: FeedConfig | SignalConfig, name: str, origin: str) -> SourceSpec:

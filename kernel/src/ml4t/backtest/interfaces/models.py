@@ -102,9 +102,17 @@ class FillModel(Protocol):
     rules: FillRules
     function: Callable[..., float] | None
 
-    def params(self) -> NDArray[np.float64]: ...  # noqa: D102
-    def initial_state(self) -> NDArray[np.float64]: ...  # noqa: D102
-    def describe(self) -> str: ...  # noqa: D102
+    def params(self) -> NDArray[np.float64]:
+        """Parameters of the function, float64 (n,), fixed for the run."""
+        ...
+
+    def initial_state(self) -> NDArray[np.float64]:
+        """Values the function may read and write, float64 (n,); zeros(0) when it keeps none."""
+        ...
+
+    def describe(self) -> str:
+        """One phrase for the run's header."""
+        ...
 
 
 class SlippageModel(ExecutionModel, Protocol):
