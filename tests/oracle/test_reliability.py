@@ -322,7 +322,7 @@ def check_ids(rounds):
 
 
 def test_ids_are_unique_and_the_same_in_every_run():
-    """Class 17, with 50,000 ids twice; two million with -m exhaustive (ten million rows need 4 GB)."""
+    """Class 17, with 50,000 ids twice; a million with -m exhaustive (ten million rows need 4 GB)."""
     check_ids(100)
 
 
