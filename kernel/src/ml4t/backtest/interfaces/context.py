@@ -129,11 +129,13 @@ class Context(Protocol):
 
     Attributes:
         rng: Random generator derived from the run's seed and the strategy's name.
-        log: structlog logger bound with the strategy's name.
     """
 
     rng: np.random.Generator
-    log: Any
+
+    @property
+    def log(self) -> Any:
+        """The structlog logger bound with the strategy's name."""
 
     @property
     def portfolio(self) -> PortfolioView:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ from ml4t.backtest.core.sessions import to_ns
 from ml4t.backtest.errors import LookAheadError, RunError
 from ml4t.backtest.interfaces.context import Position, Session
 from ml4t.backtest.interfaces.portfolio import Portfolio as Accounting
+from ml4t.backtest.interfaces.setup import Setup
 from ml4t.backtest.state import RunState
 from ml4t_backtest_engine_standard.context.handles import Portfolio, to_datetime
 from ml4t_backtest_engine_standard.context.ordering import Ordering
@@ -38,7 +40,6 @@ class Context(Ordering):
     Attributes:
         portfolio: Cash, equity, exposure and positions.
         rng: Random generator derived from the run's seed and the strategy's name.
-        log: structlog logger bound with the strategy's name.
     """
 
     def __init__(
@@ -49,11 +50,10 @@ class Context(Ordering):
         accounting: Accounting,
         journal: Journal,
         schedule: Schedule,
-        rng: np.random.Generator,
-        log: Any,
+        setup: Setup,
     ) -> None:
-        self.rng = rng
-        self.log = log
+        self.rng = setup.rng
+        self._setup = setup
         self._state = state
         self._outbox = outbox
         self._released = dict(released)
@@ -76,10 +76,15 @@ class Context(Ordering):
                 raise AttributeError(name)
             places = {"cash": "portfolio.cash", "equity": "portfolio.equity", "positions": "portfolio.positions"}
             places |= {"account": "portfolio", "broker": "portfolio", "data": "history, price or window"}
-            named = [each for each in dir(type(self)) if not each.startswith("_")] + ["log", "portfolio", "rng"]
+            named = [each for each in dir(type(self)) if not each.startswith("_")] + ["portfolio", "rng"]
             near = places.get(name) or next(iter(difflib.get_close_matches(name, named, 1)), "")
             hint = f"use context.{near}" if near else f"it has {', '.join(sorted(named))}"
             raise AttributeError(f"context has no {name!r}: {hint}", name=name, obj=self)
+
+    @cached_property
+    def log(self) -> Any:
+        """The structlog logger bound with the strategy's name, imported at first use."""
+        return self._setup.log
 
     def _fold(self) -> None:
         for released in self._prices:

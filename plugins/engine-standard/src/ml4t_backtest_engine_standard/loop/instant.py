@@ -81,7 +81,7 @@ class Instants:
         parts.portfolio.open(self.state, parts.capital)
         parts.broker.open(self.state, parts.models, parts.portfolio)
         setup, by_name = parts.strategy_setup, {each.spec.name: each for each in self.released}
-        views = (parts.portfolio, self.journal, Schedule(parts.sessions), setup.rng, setup.log)
+        views = (parts.portfolio, self.journal, Schedule(parts.sessions), setup)
         self.context = Context(self.state, self.outbox, by_name, *views)
         self.delivery = Delivery(bus, self.state, parts.strategy, self.context, self.outbox)
         self._prices = [each for each in self.released if each.spec.kind in EVENTS]
