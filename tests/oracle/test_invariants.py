@@ -3,6 +3,7 @@
 Some examples in every run; ten thousand of each with ``-m exhaustive``.
 """
 
+import math
 import re
 from collections import defaultdict
 from functools import cache
@@ -63,7 +64,7 @@ def bounds(row, quantity):
         case Bar():
             prices = [row.open, row.high, row.low, row.close]
     known = [price for price in prices if price is not None]
-    return min(known), max(known)
+    return min(known, default=math.inf), max(known, default=-math.inf)
 
 
 def check(seed):
@@ -85,9 +86,9 @@ def check(seed):
         assert formed.get(symbol, 0) <= fill["formed_at"], f"seed {seed}: fills of {symbol} go back in time"
         formed[symbol] = fill["formed_at"]
         candidates = rows[symbol, int(fill["known_at"]) // NS - start]
-        low, high = bounds(candidates[-1], fill["quantity"])
-        if len(candidates) == 1:
-            assert low <= fill["reference_price"] <= high, f"seed {seed}: {fill['reference_price']} is outside the row"
+        ranges = [bounds(row, fill["quantity"]) for row in candidates]
+        within = [low <= fill["reference_price"] <= high for low, high in ranges]
+        assert any(within), f"seed {seed}: {fill['reference_price']} is outside the row"
         side = fill["quantity"] > 0 if isinstance(candidates[0], Quote) else None
         volumes[symbol, int(fill["known_at"]), side] += abs(fill["quantity"])
     check_volumes(scenario, rows, volumes, start)
