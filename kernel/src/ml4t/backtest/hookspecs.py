@@ -38,6 +38,7 @@ _KINDS = (
     "feeds:feed signal_sources:signal strategies:strategy brokers:broker fill_models:fill"
     " slippage_models:slippage commission_models:commission impact_models:impact risk_managers:risk"
     " portfolios:portfolio reporters:reporter calendars:calendar scenarios:scenario engines:engine gates:gate"
+    " tables:table"
 )
 KIND_OF_HOOK: Mapping[str, str] = {
     f"ml4t_register_{plural}": kind for plural, kind in (pair.split(":") for pair in _KINDS.split())
@@ -132,6 +133,11 @@ def ml4t_register_engines() -> Mapping[str, str] | None:
 @hookspec
 def ml4t_register_gates() -> Mapping[str, str] | None:
     """Offer row checks; ``standard`` is what every source of a run is given (``Gate``)."""
+
+
+@hookspec
+def ml4t_register_tables() -> Mapping[str, str] | None:
+    """Offer tables beside the market data, such as corporate actions: subclasses of ``TableSource``."""
 
 
 @hookspec

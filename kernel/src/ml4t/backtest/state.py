@@ -39,9 +39,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "ACCEPTED", "ACCOUNT", "ACTIONS", "BOOK", "CANCELLED", "EQUITY", "EXPIRED", "FILL", "FILLED", "HELD",
-    "INSTRUMENT", "LEDGER", "LEDGER_KINDS", "MARKET", "ORDER", "ORDER_EVENT", "ORDER_KINDS", "PARTIAL",
-    "PENDING", "POSITION", "REASONS", "REFUSED", "REQUEST", "STATUSES", "SUBMITTED", "TERMS",
+    "ACCEPTED", "ACCOUNT", "ACTIONS", "ASSET_CLASSES", "BOOK", "CANCELLED", "EQUITY", "EXPIRED", "FILL", "FILLED",
+    "HELD", "INSTRUMENT", "LEDGER", "LEDGER_KINDS", "MARKET", "ORDER", "ORDER_EVENT", "ORDER_KINDS", "PARTIAL",
+    "PENDING", "POSITION", "REASONS", "REFUSED", "REQUEST", "SETTLES", "STATUSES", "SUBMITTED", "TERMS",
     "TIMES_IN_FORCE", "RunState", "Symbols", "Table",
 ]  # fmt: skip
 
@@ -53,7 +53,13 @@ STATUSES: Final = (
 ORDER_KINDS: Final = ("market", "limit", "stop", "stop-limit", "trailing-stop", "trailing-stop-limit")
 ACTIONS: Final = ("order", "cancel", "cancel-targets", "amend")
 TIMES_IN_FORCE: Final = ("GTC", "DAY", "GTD", "IOC", "FOK", "OPG", "CLS")
-LEDGER_KINDS: Final = ("deposit", "fill", "commission")
+# How value changes hands: with each fill; profits when a position closes; profits at each session's close.
+SETTLES: Final = ("value", "close", "daily")
+ASSET_CLASSES: Final = ("equity", "etf", "future", "fx", "crypto", "perpetual")
+LEDGER_KINDS: Final = (
+    "deposit", "fill", "commission", "split", "stock-dividend", "cash-in-lieu", "dividend", "merger", "spin-off",
+    "delisting", "expiry", "variation", "borrow", "interest", "funding", "conversion", "settlement",
+)  # fmt: skip
 
 # The documented reasons of a transition; an index into this tuple is what the tables store.
 REASONS: Final[tuple[str, ...]] = (
@@ -72,6 +78,9 @@ REASONS: Final[tuple[str, ...]] = (
     "price-missing", "price-not-finite", "price-not-positive", "price-off-tick", "trail-not-positive",
     "quantity-off-lot", "quantity-too-large", "expiry-passed", "client-id-used", "group-not-one-symbol",
     "amend-not-possible",
+    # accounts, instruments and corporate actions
+    "no-buying-power", "short-not-allowed", "not-borrowable", "mark-too-old", "not-listed", "delisted",
+    "corporate-action", "liquidation",
 )  # fmt: skip
 
 
@@ -87,7 +96,17 @@ def _row(fields: str) -> np.dtype[np.void]:
 # tick: limit and stop prices are multiples of this, 0 for any
 # lot_stated: the settings name the lot, so quantities off it are refused
 # negative: prices at or below zero are legal
-INSTRUMENT: Final = _row("quantity_step:f8 lot:f8 multiplier:f8 mark:f8 mark_time:i8 tick:f8 lot_stated:i1 negative:i1")
+# currency: an index into RunState.currencies
+# account: number of the account that trades it
+# asset_class, settles: indices into ASSET_CLASSES and SETTLES
+# initial_margin, maintenance_margin: fractions of value, NaN for those of the account
+# initial_per_unit, maintenance_per_unit: amounts of its currency for one unit, instead of a fraction; NaN for none
+# ended: why nothing trades: 0 it does, 1 delisted or expired, 2 not listed now, 3 its mark is too old
+INSTRUMENT: Final = _row(
+    "quantity_step:f8 lot:f8 multiplier:f8 tick:f8 lot_stated:i1 negative:i1 currency:i2 account:i2 asset_class:i1 "
+    "settles:i1 initial_margin:f8 maintenance_margin:f8 initial_per_unit:f8 maintenance_per_unit:f8 mark:f8 "
+    "mark_time:i8 ended:i1"
+)
 # open_quantity: signed remainder of working market and limit orders
 # target_quantity: the part of it that order_target* asked for
 # first: oldest working order of the symbol, -1 for none
@@ -103,10 +122,11 @@ BOOK: Final = _row("open_quantity:f8 target_quantity:f8 first:i8 last:i8 seen_at
 # commission: of all its fills
 # terms: its row in TERMS, -1 for none
 # counts: 1 where its remainder is part of open_quantity
+# book: number of the strategy that it belongs to
 ORDER: Final = _row(
     "id:i8 symbol:i4 account:i2 kind:i1 time_in_force:i1 status:i1 is_target:i1 reason:i2 tag:i4 "
     "basket:i8 quantity:f8 filled:f8 limit_price:f8 stop_price:f8 submitted_at:i8 known_at:i8 "
-    "sequence:i8 next:i8 cancelled_at:i8 commission:f8 terms:i8 client_id:i4 reduce_only:i1 counts:i1"
+    "sequence:i8 next:i8 cancelled_at:i8 commission:f8 terms:i8 client_id:i4 reduce_only:i1 counts:i1 book:i2"
 )
 # trail_amount, trail_percent: distance of a trailing stop, 0 for none
 # limit_offset: signed distance of the limit from the stop of a trailing stop-limit
@@ -140,26 +160,48 @@ REQUEST: Final = _row(
     "action:i1 kind:i1 time_in_force:i1 is_target:i1 symbol:i4 account:i2 reason:i2 tag:i4 "
     "order_id:i8 basket:i8 quantity:f8 limit_price:f8 stop_price:f8 known_at:i8 asked:f8 "
     "trail_amount:f8 trail_percent:f8 limit_offset:f8 expires_at:i8 group:i8 parent:i8 client_id:i4 "
-    "reduce_only:i1 counts:i1"
+    "reduce_only:i1 counts:i1 book:i2"
 )
 ORDER_EVENT: Final = _row("timestamp:i8 order_id:i8 sequence:i8 status:i1 reason:i2 quantity:f8 filled:f8")
 # slippage: cash lost to slippage and impact, >= 0 is a cost
 # maker: the order rested with a limit price and the market came to it
+# high, low: extremes of the symbol's prices between its fill before and this one, NaN for none; by the portfolio
 FILL: Final = _row(
     "order_id:i8 symbol:i4 account:i2 reason:i2 maker:i1 quantity:f8 price:f8 reference_price:f8 commission:f8 "
-    "slippage:f8 formed_at:i8 known_at:i8 submitted_at:i8 sequence:i8"
+    "slippage:f8 formed_at:i8 known_at:i8 submitted_at:i8 sequence:i8 high:f8 low:f8"
 )
-POSITION: Final = _row("quantity:f8 average_price:f8 realised:f8 commission:f8")
+# basis: price up to which profits are in cash already, where SETTLES is not "value"
+# high, low: extremes of prices that formed after ``since``, its last fill; raised by the PIT enforcer, NaN for none
+POSITION: Final = _row("quantity:f8 average_price:f8 realised:f8 commission:f8 basis:f8 high:f8 low:f8 since:i8")
+# A row is the cash of one account in one currency; row = account * len(currencies) + currency. All are amounts in
+# that currency, sums since the start unless said otherwise.
+# currencies: number of currencies of the run
+# rate: of the currency in base currency now, NaN while it is not known
+# settled: the part of cash that has settled
+# receivable: dividends that are due and not paid
 # long_realised: the part of realised that closed long positions
-ACCOUNT: Final = _row("cash:f8 realised:f8 commission:f8 slippage:f8 start_cash:f8 long_realised:f8 short_realised:f8")
+# dividends, interest, borrow, funding: received > 0, paid < 0; dividends count from their ex date
+# converted: received from other currencies
+ACCOUNT: Final = _row(
+    "cash:f8 realised:f8 commission:f8 slippage:f8 start_cash:f8 long_realised:f8 short_realised:f8 account:i2 "
+    "currency:i2 currencies:i2 rate:f8 settled:f8 receivable:f8 dividends:f8 interest:f8 borrow:f8 funding:f8 "
+    "converted:f8"
+)
 # kind: an index into LEDGER_KINDS
 # amount: signed change of cash
 # balance: cash afterwards
-LEDGER: Final = _row("timestamp:i8 order_id:i8 symbol:i4 account:i2 kind:i2 amount:f8 balance:f8")
+# quantity, price: signed change of the position other than by a fill, and the price it was valued at
+# settled: signed change of settled cash
+LEDGER: Final = _row(
+    "timestamp:i8 order_id:i8 symbol:i4 account:i2 kind:i2 amount:f8 balance:f8 currency:i2 quantity:f8 price:f8 "
+    "settled:f8"
+)
 # session: label, days since 1970-01-01
+# initial_margin, maintenance_margin: what the positions require
 EQUITY: Final = _row(
     "timestamp:i8 session:i8 cash:f8 equity:f8 gross_exposure:f8 net_exposure:f8 long_pnl:f8 "
-    "short_pnl:f8 realised:f8 unrealised:f8 commission:f8 slippage:f8 stale_exposure:f8"
+    "short_pnl:f8 realised:f8 unrealised:f8 commission:f8 slippage:f8 stale_exposure:f8 receivable:f8 dividends:f8 "
+    "interest:f8 borrow:f8 funding:f8 fx_pnl:f8 initial_margin:f8 maintenance_margin:f8"
 )
 # price: reference price of the fill under way; for commission() the price paid
 # quantity: signed quantity of the fill under way
@@ -172,12 +214,12 @@ MARKET: Final = _row(
     "price:f8 quantity:f8 multiplier:f8 vwap:f8 maker:i8"
 )
 
-_RULES: Final = ("quantity_step", "lot", "multiplier", "tick", "lot_stated", "negative")
+_RULES: Final = (INSTRUMENT.names or ())[:14]
 # Per-symbol tables and the row every new symbol starts with.
 _NEW_SYMBOL: Final = {
-    "instruments": (INSTRUMENT, (1e-9, 1.0, 1.0, np.nan, 0, 0.0, 0, 0)),
+    "instruments": (INSTRUMENT, (1e-9, 1.0, 1.0, *(0,) * 7, *(np.nan,) * 5, 0, 0)),
     "books": (BOOK, (0.0, 0.0, -1, -1, 0)),
-    "positions": (POSITION, (0.0, 0.0, 0.0, 0.0)),
+    "positions": (POSITION, (0.0, 0.0, 0.0, 0.0, 0.0, np.nan, np.nan, 0)),
 }
 
 
@@ -208,6 +250,11 @@ class Symbols:
         self._ids[name] = len(self.names)
         self.names.append(name)
         return len(self.names) - 1
+
+    def rename(self, symbol_id: int, name: str) -> None:
+        """Give a symbol another name, which must be free; its column stays."""
+        del self._ids[self.names[symbol_id]]
+        self._ids[name], self.names[symbol_id] = symbol_id, name
 
 
 class Table:
@@ -263,7 +310,8 @@ class RunState:
             included), ``SEQUENCE`` (number of transitions so far, the run's one order of things) and the row
             count of ``terms``; the last four belong to the broker.
         instruments, books, positions: one row per released symbol, row = symbol id.
-        accounts: one row per account; the default account is row 0.
+        accounts: one row per account and currency; of the first account in base currency row 0.
+        currencies: names of the currencies; row 0 is the base currency.
         symbols: names and ids released so far.
         tags: text of order tags; row 0 is the empty tag.
         client_ids: text of client order ids; row 0 is the empty one.
@@ -295,6 +343,7 @@ class RunState:
         self.books: NDArray[np.void] = np.zeros(0, BOOK)
         self.positions: NDArray[np.void] = np.zeros(0, POSITION)
         self.accounts: NDArray[np.void] = np.zeros(1, ACCOUNT)
+        self.currencies: list[str] = [""]
         self.symbols = Symbols()
         self.tags: list[str] = [""]
         self.client_ids: list[str] = [""]
@@ -314,7 +363,9 @@ class RunState:
         Args:
             names: The new symbols.
             rules: Symbol, or ``*`` for the rest -> its (quantity_step, lot, multiplier, tick, lot_stated,
-                negative), or the first of these; not kept, because it may name symbols that are still to come.
+                negative, currency, account, asset_class, settles, initial_margin, maintenance_margin,
+                initial_per_unit, maintenance_per_unit), or the first of these; not kept, because it may name
+                symbols that are still to come.
         """
         for name in names:
             self.symbols.add(name)

@@ -79,11 +79,14 @@ class Clock:
         late: What happens to a row older than the present: ``refuse`` (the input is not in order) or
             ``restamp`` to the present and count.
         chunk_rows: About how many rows of one source are merged at a time.
+        identify: Takes symbols and event times (int64 ns) of rows and returns what each symbol stood for then, so
+            that a ticker used by two companies makes two columns; None where a name is enough.
 
     Attributes:
         now: The instant reached; nobody but the clock's owner moves it.
         late_rows: Rows restamped so far, per source name.
         reading: The source that rows were asked of last.
+        identify: As given.
         wants_opens: Whether session opens are instants of their own.
         first_close: Close of the first session of the data, UTC ns; known once rows are.
     """
@@ -98,6 +101,7 @@ class Clock:
         time_source: TimeSource | None = None,
         late: Literal["refuse", "restamp"] = "refuse",
         chunk_rows: int = 1 << 16,
+        identify: Callable[[pl.Series, Ints], pl.Series] | None = None,
     ) -> None:
         if mode != "backtest" and time_source is None:
             raise RunError(f"clock in mode {mode} needs a time source")
@@ -120,6 +124,7 @@ class Clock:
         self._queues = [Queue(source, self) for source in sources]
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
         self._sequence = 0
+        self.identify = identify
 
     def move(self, instant: int) -> None:
         """Set the present; refuses to go back."""

@@ -192,11 +192,23 @@ class Released:
                 ids = slice(stop - start)  # every symbol in order: several times faster
             self._state.instruments["mark"][ids] = price
             self._state.instruments["mark_time"][ids] = times[0]
+            self._raise_extremes(start, stop)
         elif self.spec.valid_for is not None:
             self._grow_latest()
             for row, name in enumerate((*self.spec.fields, "known_at")):
                 values = self._values[row, start:stop] if row < len(self._values) else times[1]
                 self._latest[name][ids] = values
+
+    def _raise_extremes(self, start: int, stop: int) -> None:
+        """Widen what held symbols have reached since their last fill."""
+        positions, fields = self._state.positions, self.spec.fields
+        ids = self._symbol[start:stop]
+        fresh = (positions["quantity"][ids] != 0.0) & (self._times[0, start:stop] > positions["since"][ids])
+        if fresh.any():
+            price = self._price(start, stop)
+            for side, widen in (("high", np.fmax), ("low", np.fmin)):
+                reached = self._values[fields.index(side), start:stop] if side in fields else price
+                widen.at(positions[side], ids[fresh], reached[fresh])
 
     def _price(self, start: int, stop: int) -> Floats:
         fields = self.spec.fields

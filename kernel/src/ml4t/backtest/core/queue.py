@@ -144,7 +144,8 @@ class Queue:
         values = np.empty((len(self.spec.fields), len(frame)))
         for row, name in enumerate(self.spec.fields):
             values[row] = frame.get_column(name).cast(pl.Float64).to_numpy()  # null becomes NaN
-        symbol = self._clock._encode(frame.get_column("symbol"))
+        names = frame.get_column("symbol")
+        symbol = self._clock._encode(names if self._clock.identify is None else self._clock.identify(names, event_time))
         return Rows(self.spec, known_at, event_time, bar_start, symbol, values, self._ohlcv)
 
     def _take_late(self, frame: pl.DataFrame, back: NDArray[np.bool_], late: NDArray[np.bool_]) -> None:

@@ -30,11 +30,13 @@ from ml4t.backtest.interfaces.result import Result
 from ml4t.backtest.interfaces.risk import RiskManager
 from ml4t.backtest.interfaces.setup import Setup
 from ml4t.backtest.interfaces.strategy import Strategy
+from ml4t.backtest.interfaces.tables import Action, TableSource
 
 __all__ = [
-    "Arrangement", "Batch", "Bracket", "Broker", "Calendar", "CheckedSource", "CommissionModel", "Context",
+    "Action", "Arrangement", "Batch", "Bracket", "Broker", "Calendar", "CheckedSource", "CommissionModel", "Context",
     "DataFeed", "Engine", "ExecutionModel", "ExecutionModels", "FeedConfig", "FillModel", "FillRules", "Gate",
     "Leg", "Market", "MarketImpactModel", "OpenRows", "Order", "OrderTerms", "Portfolio", "PortfolioView",
     "Position", "Progress", "Reporter", "Result", "RiskManager", "RunFile", "Session", "Setup", "SignalBatch",
-    "SignalConfig", "SignalSource", "SlippageModel", "Source", "SourceConfig", "SourceSpec", "Strategy", "Window",
+    "SignalConfig", "SignalSource", "SlippageModel", "Source", "SourceConfig", "SourceSpec", "Strategy", "TableSource",
+    "Window",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ml4t.backtest.core.clock import Rows
     from ml4t.backtest.interfaces.models import ExecutionModels
     from ml4t.backtest.interfaces.portfolio import Portfolio
+    from ml4t.backtest.interfaces.tables import Action
     from ml4t.backtest.state import RunState
 
 __all__ = ["Broker"]
@@ -58,6 +59,10 @@ class Broker(ABC):
 
     def match_now(self, rows: Rows, start: int, stop: int) -> None:
         """Called right after ``submit`` with this instant's rows, for models that fill at the same close."""
+        return None
+
+    def apply_action(self, action: Action) -> None:
+        """Adjust or end working orders of a symbol in phase 2, before the portfolio adjusts the position."""
         return None
 
     def end_session(self, shown: int) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
+    from numpy.typing import NDArray
 
+    from ml4t.backtest.interfaces.tables import Action
     from ml4t.backtest.state import RunState
 
 __all__ = ["Portfolio"]
@@ -27,6 +30,46 @@ class Portfolio(ABC):
     @abstractmethod
     def open(self, state: RunState, capital: Mapping[str, float]) -> None:
         """Write the opening balance (a ledger row of kind deposit). Called before the first instant."""
+
+    def apply_action(self, action: Action) -> None:
+        """Adjust positions, lots and cash in phase 2, on the position held strictly before; see ``Broker``."""
+        return None
+
+    def next_due(self) -> int:
+        """Return the next instant, UTC ns, at which ``settle`` is to be called besides session closes."""
+        return 2**63 - 1
+
+    def settle(self, session: int | None) -> None:
+        """Pay what is due at ``state.now`` in phase 2: borrow, interest, funding, variation, settlement, dividends.
+
+        Args:
+            session: Label of the session that closes now, days since 1970-01-01; None where none does.
+        """
+        return None
+
+    def check(self, requests: NDArray[np.void]) -> bool:
+        """Judge one round of requests in place after all risk managers, by buying power, marks up to date.
+
+        Rules are those of ``RiskManager.check``. Returns whether any request was changed or refused.
+        """
+        return False
+
+    def exits(self) -> NDArray[np.void] | None:
+        """Return liquidations in phase 7, as ``RiskManager.exits`` does; called at session closes, after marking."""
+        return None
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Sentences that every result must show (``negative equity`` …)."""
+        return ()
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what a snapshot must keep besides the tables: plain values and arrays."""
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take back what ``get_state`` returned."""
+        return None
 
     @abstractmethod
     def equity(self) -> float:

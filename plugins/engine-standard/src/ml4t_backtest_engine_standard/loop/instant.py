@@ -12,7 +12,7 @@
     9  outbox -> risk -> broker, repeated from 6 until the outbox is empty, at most 50 rounds
     10 journal
 
-Phase 2 has no component that takes part yet. Instants at which nothing can happen but the delivery
+Phase 2 is the agenda (``agenda.py``) and then the portfolio's. Instants at which nothing can happen but the delivery
 of rows are run through in one stretch (``_deliver_idle``): no order works, no session opens or closes,
 no timer is due, no symbol is new, and neither broker nor risk managers watch every instant.
 """
@@ -37,6 +37,7 @@ from ml4t_backtest_engine_standard.assembly.parts import Parts
 from ml4t_backtest_engine_standard.context.context import Context
 from ml4t_backtest_engine_standard.context.market import Market
 from ml4t_backtest_engine_standard.context.outbox import Outbox
+from ml4t_backtest_engine_standard.loop.agenda import Agenda
 from ml4t_backtest_engine_standard.loop.delivery import EVENTS, Delivery
 from ml4t_backtest_engine_standard.loop.judging import Judging
 from ml4t_backtest_engine_standard.result.journal import Journal
@@ -68,6 +69,7 @@ class Instants:
         rows_done: Rows released so far.
         judging: Who speaks for the risk managers.
         delivery: Who is told what.
+        agenda: What is to happen in phase 2 of later instants.
     """
 
     def __init__(self, parts: Parts, bus: EventBus) -> None:
@@ -86,7 +88,8 @@ class Instants:
         self.delivery = Delivery(bus, self.state, parts.strategy, self.context, self.outbox)
         self._prices = [each for each in self.released if each.spec.kind in EVENTS]
         self._delay = max((each.spec.rule.latency_ns for each in self._prices if each.spec.drives), default=0)
-        self.judging = Judging(parts.risk, self.state, self.outbox)
+        self.judging = Judging(parts.risk, parts.portfolio, self.state, self.outbox)
+        self.agenda = Agenda()
 
     def begin(self) -> None:
         """Call ``on_start``, before any data is visible."""
@@ -108,6 +111,7 @@ class Instants:
             if not begun:
                 begun = True
                 self._queue_schedules(self.clock.first_close)
+                self.agenda.take(chunk.instants[0] - 1)  # what came before all data touches nothing
             full = [_full(part) for part in chunk.sources]
             special = sorted({*chunk.opens, *chunk.closes, *chunk.new_symbols})
             place, size = 0, len(chunk.instants)
@@ -117,8 +121,8 @@ class Instants:
                     if after is not None and now > after:
                         after = None
                         yield self.state.now
-                    while self.clock.next_timer < now:
-                        self._instant(self.clock.next_timer, [], (None, None, None), [])
+                    while (due := self._next_due()) < now:
+                        self._instant(due, [], (None, None, None), [])
                         yield self.state.now
                     stop = self._idle_until(chunk, place, special) if fast and after is None else place
                     if stop > place:
@@ -181,7 +185,10 @@ class Instants:
         added, closes, _ = news
         self.clock.move(now)
         state.now = now
+        if closes is not None or self.agenda.next <= now or self.portfolio.next_due() <= now:
+            self._pay(closes)
         if state.counters[state.WORKING] or self.broker.watches_rows:
+            self._fold()  # what a position has reached before a fill is known by then
             delivery.doing = "broker.match"
             for released, rows, first, stop in parts:
                 if released.spec.drives and released.spec.kind in EVENTS:
@@ -209,24 +216,35 @@ class Instants:
             if closes is not None:
                 self._sample(now, closes)
 
+    def _next_due(self) -> int:
+        """Return the earliest instant at which something is due without any row."""
+        return min(self.clock.next_timer, self.agenda.next, self.portfolio.next_due())
+
+    def _pay(self, closes: int | None) -> None:
+        """Phase 2: what is on the agenda, then what the portfolio pays and is paid."""
+        self.delivery.doing = "portfolio.settle"
+        self._fold()
+        for callback in self.agenda.take(self.state.now):
+            callback()
+        self.portfolio.settle(None if closes is None else int(self.clock.sessions.label[closes]))
+
     def _rounds(self, parts: Releases, news: News | None) -> None:
         """Go through phases 6 to 9; ``news`` is None where phase 8 is over already."""
         outbox, delivery = self.outbox, self.delivery
         for count in range(MAX_ROUNDS + 1):
             delivery.fills_and_orders()
             if count == 0 and news is not None:
-                if self.judging.exiting:
+                if self.judging.exiting or (news[1] is not None and self.judging.liquidates):
                     self._fold()
                     delivery.doing = "risk.exits"
-                    self.judging.exits()
+                    self.judging.exits(closes=news[1] is not None)
                 self._strategy_calls(parts, *news)
             if not outbox.count:
                 return
             unusual, requests = outbox.unusual, outbox.take()
-            if unusual or self.judging.managers:
-                self._fold()  # limits in money and trailing stops begin at the marks
-                delivery.doing = "risk.check"
-                unusual = self.judging.check(requests) or unusual
+            self._fold()  # limits in money, buying power and trailing stops begin at the marks
+            delivery.doing = "risk.check"
+            unusual = self.judging.check(requests) or unusual
             if unusual:
                 self.journal.requests(self.state.now, self.state.orders.count, requests)
             delivery.doing = "broker.submit"
@@ -282,7 +300,7 @@ class Instants:
         after = bisect_left(special, place)
         most = place + (_STRETCH if calls["on_event"] else _SLICES)
         stop = min(special[after] if after < len(special) else len(chunk.instants), most)
-        return bisect_left(chunk.instants, self.clock.next_timer, place, stop)
+        return bisect_left(chunk.instants, self._next_due(), place, stop)
 
     def _deliver_idle(self, chunk: Chunk, place: int, stop: int, full: list[bool]) -> int:
         """Deliver rows until the end of a stretch or until a callback asks for something; return the place."""

@@ -1,4 +1,4 @@
-"""Phases 7 and 9: what risk managers ask for, and what they make of requests."""
+"""Phases 7 and 9: what risk managers and the portfolio ask for, and what they make of requests."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml4t.backtest.errors import RunError
+from ml4t.backtest.interfaces.portfolio import Portfolio
 from ml4t.backtest.interfaces.risk import RiskManager
 from ml4t.backtest.state import ORDER_KINDS, REASONS, REQUEST, RunState
 from ml4t_backtest_engine_standard.context.outbox import CANCEL, ORDER, Outbox, blank_requests
@@ -29,25 +30,33 @@ _PRICES = {
 
 
 class Judging:
-    """Lets risk managers speak, and holds them to what they may say.
+    """Lets risk managers and then the portfolio speak, and holds them to what they may say.
 
     Args:
         managers: In the order in which they judge.
+        portfolio: Judges last, by buying power, and may liquidate.
         state: The run's columns.
         outbox: Takes exits.
 
     Attributes:
         judge: The manager at work, or that was last.
         exiting: Managers that ask for exits.
+        liquidates: Whether the portfolio does.
     """
 
-    def __init__(self, managers: Sequence[RiskManager], state: RunState, outbox: Outbox) -> None:
+    def __init__(self, managers: Sequence[RiskManager], portfolio: Portfolio, state: RunState, outbox: Outbox) -> None:
         self.managers, self.judge = managers, None if not managers else managers[0]
         self.exiting = [each for each in managers if type(each).exits is not RiskManager.exits]
+        self._portfolio = portfolio
+        self.liquidates = type(portfolio).exits is not Portfolio.exits
         self._state, self._outbox = state, outbox
 
-    def exits(self) -> None:
-        """Put the exits that managers ask for into the outbox."""
+    def exits(self, *, closes: bool) -> None:
+        """Put the exits that managers ask for, and at a session's close the portfolio's, into the outbox."""
+        if closes and self.liquidates:
+            rows = self._portfolio.exits()
+            if rows is not None and len(rows):
+                self._outbox.append(self._complete(self._portfolio, rows))
         for manager in self.exiting:
             self.judge = manager
             rows = manager.exits(self._state)
@@ -57,10 +66,13 @@ class Judging:
     def check(self, requests: NDArray[np.void]) -> bool:
         """Have all managers judge one round in place; say whether any of them changed a quantity."""
         changed = False
-        for manager in self.managers:
-            self.judge = manager
+        for manager in (*self.managers, self._portfolio):
             before, reasons = requests["quantity"].copy(), requests["reason"].copy()
-            manager.check(requests, self._state)
+            if isinstance(manager, RiskManager):
+                self.judge = manager
+                manager.check(requests, self._state)
+            elif not manager.check(requests):
+                continue
             self._hold_to_it(manager, requests, before)
             new = (requests["reason"] == 0) & (requests["quantity"] == 0.0) & (before != 0.0) & (before == before)
             requests["reason"][new] = _REFUSED
@@ -95,7 +107,9 @@ class Judging:
             elif part < abs(float(requests["quantity"][row])):
                 requests["quantity"][row] = np.copysign(part, before[row])
 
-    def _hold_to_it(self, manager: RiskManager, requests: NDArray[np.void], before: NDArray[np.float64]) -> None:
+    def _hold_to_it(
+        self, manager: RiskManager | Portfolio, requests: NDArray[np.void], before: NDArray[np.float64]
+    ) -> None:
         after = requests["quantity"]
         wrong = ~np.isfinite(after) & np.isfinite(before)
         wrong |= after * before < 0.0
@@ -110,7 +124,7 @@ class Judging:
         if ((reasons < 0) | (reasons >= len(REASONS))).any():
             raise RunError(f"{type(manager).__name__} set a reason that is no index into ml4t.backtest.state.REASONS")
 
-    def _complete(self, manager: RiskManager, rows: NDArray[np.void]) -> NDArray[np.void]:
+    def _complete(self, manager: RiskManager | Portfolio, rows: NDArray[np.void]) -> NDArray[np.void]:
         """Return exits as requests of this run."""
         name = type(manager).__name__
         if rows.dtype != REQUEST:

@@ -107,7 +107,7 @@ class Running:
 
     def _make_result(self, status: str, problem: str, elapsed: float) -> Result:
         parts, instants, bus = self.parts, self.instants, self.instants.bus
-        flags = list(parts.broker.flags)
+        flags = [*parts.broker.flags, *parts.portfolio.flags]
         if bus.received_external:
             flags.append(f"not reproducible: {bus.received_external} events came from other threads")
         return Result(

@@ -22,7 +22,7 @@ from ml4t_backtest_engine_standard.loop.instant import Instants
 
 __all__ = ["restore", "save"]
 
-_VERSION = 2
+_VERSION = 3
 _TABLES = ("orders", "order_events", "fills", "ledger", "equity", "terms")
 _ARRAYS = ("instruments", "books", "positions", "accounts")
 # Signal rows are noted again when their rows are released again.
@@ -50,6 +50,7 @@ def save(path: Path, instants: Instants) -> None:
         "journal": plain.pack({name: getattr(instants.journal, name) for name in _LISTS}),
         "rng": plain.pack(context.rng.bit_generator.state),
         "broker": plain.pack(instants.broker.get_state()),
+        "portfolio": plain.pack(instants.portfolio.get_state()),
         "seen": (instants.delivery.fills_seen, instants.delivery.events_seen),
         "depths": {each.spec.name: each.depth for each in instants.released},
         "schedules": context._schedule.specs,
@@ -98,6 +99,7 @@ def restore(path: Path, instants: Instants, *, fast: bool) -> Iterator[int]:
         setattr(instants.journal, name, value)
     context.rng.bit_generator.state = plain.unpack(meta["rng"])
     instants.broker.set_state(plain.unpack(meta["broker"]))
+    instants.portfolio.set_state(plain.unpack(meta["portfolio"]))
     yield from steps
 
 
