@@ -25,6 +25,7 @@ _FIRST_PARTY = {
     "fill-standard": ("fill", "next-open next-close same-close"),
     "impact-standard": ("impact", "linear square-root almgren-chriss"),
     "risk-standard": ("risk", "max-position"),
+    "table-standard": ("table", "parquet csv frame"),
     "slippage-standard": ("slippage", "none bps fixed spread volume-share"),
 }
 _MARK = "__ml4t_run_folder__"

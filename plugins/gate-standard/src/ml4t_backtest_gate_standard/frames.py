@@ -14,7 +14,7 @@ from ml4t.backtest.errors import DataError
 from ml4t.backtest.interfaces.gate import FeedConfig, SignalConfig
 from ml4t_backtest_gate_standard.columns import Arrangement
 
-__all__ = ["digest_frame", "is_wide", "long_frame", "own_memory", "take_frame", "unpivoted"]
+__all__ = ["copy_frame", "digest_frame", "is_wide", "long_frame", "own_memory", "take_frame", "unpivoted"]
 
 _STAMPS = ("timestamp", "date", "datetime", "time", "known_at", "event_time")
 _SYMBOLS = ("symbol", "asset", "ticker")
@@ -117,6 +117,11 @@ def to_polars(frame: Any, origin: str) -> pl.DataFrame:
         return pl.DataFrame(frame)
     kinds = "a polars, pandas or Arrow frame, or a mapping of field to wide frame"
     raise DataError(f"{origin}: was {type(frame).__name__}, expected {kinds}")
+
+
+def copy_frame(frame: Any, origin: str) -> pl.DataFrame:
+    """Return a copy of a polars, pandas or Arrow frame with all its columns; ``DataError`` where it is none."""
+    return own_memory(to_polars(frame, origin))
 
 
 def own_memory(frame: pl.DataFrame) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from ml4t_backtest_gate_standard.columns import Arrangement
 from ml4t_backtest_gate_standard.files import digest_files, find_files, place_in
-from ml4t_backtest_gate_standard.frames import digest_frame, take_frame
+from ml4t_backtest_gate_standard.frames import copy_frame, digest_frame, take_frame
 from ml4t_backtest_gate_standard.rows import open_rows
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ class StandardGate:
     open_rows = staticmethod(open_rows)
     arrange = staticmethod(Arrangement)
     take_frame = staticmethod(take_frame)
+    copy_frame = staticmethod(copy_frame)
     digest_frame = staticmethod(digest_frame)
     find_files = staticmethod(find_files)
     place_in = staticmethod(place_in)

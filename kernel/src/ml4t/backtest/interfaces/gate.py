@@ -144,6 +144,9 @@ class Gate(Protocol):
     def take_frame(self, frame: object, config: Settings, *, name: str, origin: str) -> pl.DataFrame:
         """Copy the needed columns of a polars, pandas or Arrow frame, or of a mapping of field to wide frame."""
 
+    def copy_frame(self, frame: object, origin: str) -> pl.DataFrame:
+        """Copy a polars, pandas or Arrow frame with all its columns; ``origin`` is what messages call it."""
+
     def digest_frame(self, frame: pl.DataFrame) -> str:
         """Return the SHA-256 (hex) of a frame's names, types and values, whatever its memory looks like."""
 

@@ -39,6 +39,7 @@ __all__ = ["assemble", "build_reporter"]
 # Sessions are looked up in this stretch unless the run's own dates lie outside of it.
 _FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(2040, 12, 31)
 _LATER = ("table", "actions", "universe", "account", "continuous", "benchmark")
+_READERS = ("feed", "signal", "table")
 _MODELS = ("fill", "slippage", "commission", "impact")
 
 
@@ -178,13 +179,13 @@ class _Assembly:
 
     def _setup(self, kind: str, table: dict[str, Any], ref: ComponentRef) -> Setup:
         name = ref.name.rpartition(":")[2]
-        if kind in ("feed", "signal"):
+        if kind in _READERS:
             name = str(table.pop("name", name))
         numbered = (f"{name}-{count}" for count in itertools.count(2))
         name = next(each for each in itertools.chain([name], numbered) if each not in self.names)
         self.names.append(name)
         setup = Setup(name=name, seed=self.settings.get("seed") or 0, base_dir=self.run.base_dir)
-        return replace(setup, gate=self._gate) if kind in ("feed", "signal") else setup
+        return replace(setup, gate=self._gate) if kind in _READERS else setup
 
     @cached_property
     def _gate(self) -> Gate:

@@ -34,6 +34,7 @@ _ABSTRACT: dict[str, type] = {
     "portfolio": interfaces.Portfolio,
     "reporter": interfaces.Reporter,
     "calendar": interfaces.Calendar,
+    "table": interfaces.TableSource,
 }
 _PROTOCOLS: dict[str, type] = {"engine": interfaces.Engine, "gate": interfaces.Gate}
 _MODELS = ("fill", "slippage", "commission", "impact")

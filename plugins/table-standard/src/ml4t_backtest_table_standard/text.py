@@ -1,0 +1,97 @@
+"""The table over CSV files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from ml4t.backtest.errors import DataError
+from ml4t.backtest.interfaces import Setup, TableSource
+from ml4t_backtest_table_standard.columns import TableConfig, rename_columns
+
+__all__ = ["CSVTable", "CSVTableConfig"]
+
+# Columns that stay text whatever they look like, and columns of stamps; all others are numbers where they can be.
+_TEXT = ("symbol", "kind", "new_symbol", "currency", "entity", "root", "base", "asset_class", "settles", "account")
+_STAMPS = (
+    "timestamp", "date", "known_at", "event_time", "ex_date", "pay_date", "listed_from", "listed_to", "expires",
+)  # fmt: skip
+_FORMS = ("%Y-%m-%d", "%Y%m%d")
+_MOMENTS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CSVTableConfig(TableConfig):
+    """What a CSV table reads.
+
+    Attributes:
+        path: A file, a glob such as ``actions/*.csv``, or a list of these; ``.gz`` and ``.zst`` are unpacked.
+        separator: The character between two values.
+        date_format: How dates are written, in the terms of ``strftime``, such as ``"%d.%m.%Y"``; ISO 8601 needs
+            none.
+        null_values: What stands for "unknown" beside nothing at all.
+    """
+
+    path: str | tuple[str, ...]
+    separator: str = ","
+    date_format: str | None = None
+    null_values: tuple[str, ...] = ("NaN", "nan", "null", "None")
+
+
+class CSVTable(TableSource):
+    """The rows of CSV files, in the order of the files; the same rows as those of a Parquet file with that content."""
+
+    Config = CSVTableConfig
+
+    def __init__(self, config: CSVTableConfig, setup: Setup) -> None:
+        self._config, self._setup, self._gate = config, setup, setup.gate
+
+    def read(self) -> pl.DataFrame:
+        """Return all rows, stamps and numbers parsed.
+
+        Raises:
+            DataError: A file is missing or no such CSV, lacks a mapped column, or has a stamp that cannot be read.
+        """
+        return pl.concat([self._read(file) for file in self._files], how="diagonal_relaxed")
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of the files' bytes."""
+        return self._gate.digest_files(self._files)
+
+    @property
+    def _files(self) -> list[Path]:
+        return self._gate.find_files(self._config.path, self._setup)
+
+    def _read(self, file: Path) -> pl.DataFrame:
+        nulls = ["", *self._config.null_values]
+        try:
+            text = pl.read_csv(file, separator=self._config.separator, infer_schema=False, null_values=nulls)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise DataError(f"{file.name}: cannot be read as CSV: {error}") from error
+        frame = rename_columns(text, self._config.columns, file.name).with_columns(pl.all().str.strip_chars())
+        stamps = [self._stamps(frame[name], file.name) for name in frame.columns if name in _STAMPS]
+        rest = [name for name in frame.columns if name not in (*_STAMPS, *_TEXT)]
+        return frame.with_columns(*stamps, *(_numbers(frame[name]) for name in rest))
+
+    def _stamps(self, text: pl.Series, origin: str) -> pl.Series:
+        """Return the dates, or the datetimes, that a column spells."""
+        forms = _FORMS if self._config.date_format is None else (self._config.date_format,)
+        plain = text.str.replace("T", " ", literal=True).str.replace("Z$", "+00:00")
+        readings = [text.str.to_date(form, strict=False) for form in forms]
+        readings += [plain.str.to_datetime(f"{form}%z", time_unit="ns", strict=False) for form in _MOMENTS]
+        readings += [plain.str.to_datetime(form, time_unit="ns", strict=False) for form in _MOMENTS]
+        found = next((each for each in readings if each.null_count() == text.null_count()), None)
+        if found is not None:
+            return found
+        best = min(readings, key=pl.Series.null_count)
+        row = (best.is_null() & text.is_not_null()).arg_max() or 0
+        remedy = 'write all of a column alike, as 2024-03-01 or 2024-03-01T14:30:00Z, or say date_format = "%d.%m.%Y"'
+        raise DataError(f"{origin} row {row}: {text.name} is {text[row]!r}, which is no such stamp; {remedy}")
+
+
+def _numbers(text: pl.Series) -> pl.Series:
+    """Return the numbers that a column spells; the text itself where some are none."""
+    numbers = text.cast(pl.Float64, strict=False)
+    return text if (numbers.is_null() & text.is_not_null()).any() else numbers
