@@ -29,16 +29,18 @@ from ml4t.backtest.interfaces import (
     Window,
 )
 from ml4t.backtest.plugins import PluginHost, find_standard
+from ml4t_backtest_engine_standard.assembly.actions import read_actions
 from ml4t_backtest_engine_standard.assembly.config import Errors
 from ml4t_backtest_engine_standard.assembly.header import header_lines
 from ml4t_backtest_engine_standard.assembly.parts import Instrument, Parts
+from ml4t_backtest_engine_standard.assembly.tables import Tables
 from ml4t_backtest_engine_standard.compiled_cache import prepare_cache
 
 __all__ = ["assemble", "build_reporter"]
 
 # Sessions are looked up in this stretch unless the run's own dates lie outside of it.
 _FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(2040, 12, 31)
-_LATER = ("table", "actions", "universe", "account", "continuous", "benchmark")
+_LATER = ("table", "universe", "account", "continuous", "benchmark")
 _READERS = ("feed", "signal", "table")
 _MODELS = ("fill", "slippage", "commission", "impact")
 
@@ -93,11 +95,15 @@ class _Assembly:
             self._build("reporter", table, f"reporter.{i}") for i, table in enumerate(settings.get("reporter") or [])
         ]
         rules = self._rules()
+        tables = Tables(self._build)
+        listed = [(f"actions.{place}", value) for place, value in enumerate(settings.get("actions") or [])]
+        found = {where: tables.find(value, where) for where, value in listed}
         if not settings.get("feed"):
             self.errors.add("feed", "is missing: a run needs at least one [[feed]], or prices= in Python")
         self.errors.raise_if_any()
         sessions, window, start, end = self._window(calendar)
         self._open(sources, window, models.fill.rules.market)
+        actions = read_actions(tables, found, sessions, [source.spec for source in sources])
         parts = Parts(
             name=settings.get("name") or "run",
             seed=settings.get("seed") or 0,
@@ -114,6 +120,8 @@ class _Assembly:
             rules=rules,
             start=start,
             end=end,
+            actions=actions,
+            tables=tables.digests,
             owners=self.owners,
             used=dict(sorted(self.used.items())),
             notes=([note] if note else []) + _without_volume(sources, models.fill.rules.volume_limit),

@@ -19,6 +19,7 @@ from ml4t.backtest.interfaces import (
     Source,
     Strategy,
 )
+from ml4t_backtest_engine_standard.assembly.actions import PlannedAction
 
 __all__ = ["Instrument", "Parts"]
 
@@ -71,6 +72,8 @@ class Parts:
 
     Attributes:
         rules: Symbol, or ``*`` for the rest -> its rules of trading (``RunState.add_symbols``).
+        actions: Corporate actions by when they take effect; nobody may see one before it is known.
+        tables: SHA-256 of what each table reads, by the key of its setting.
         start, end: First instant with callbacks, last instant, UTC ns.
         owners: (component, where it came from), for notes on errors.
         used: Distribution -> version of everything that takes part.
@@ -92,6 +95,8 @@ class Parts:
     rules: dict[str, tuple[float, ...]]
     start: int
     end: int
+    actions: list[PlannedAction] = field(default_factory=list)
+    tables: dict[str, str] = field(default_factory=dict)
     header: tuple[str, ...] = ()
     owners: list[tuple[object, ComponentRef]] = field(default_factory=list)
     used: dict[str, str] = field(default_factory=dict)
@@ -99,5 +104,5 @@ class Parts:
 
     @cached_property
     def inputs(self) -> dict[str, str]:
-        """SHA-256 of what each source reads, by its name; asked once, while they are open."""
-        return {source.spec.name: source.digest() for source in self.sources}
+        """SHA-256 of what each source and each table reads, by its name; asked once, while they are open."""
+        return {source.spec.name: source.digest() for source in self.sources} | self.tables
