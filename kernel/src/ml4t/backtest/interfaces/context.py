@@ -164,8 +164,12 @@ class Context(Protocol):
     def index(self, symbol: str) -> int:
         """Return the column of a symbol; OrderError when no released row has named it yet."""
 
-    def subscribe(self, feed: str, fields: tuple[str, ...] | str | None = None, *, history: int = 1) -> None:
-        """Declare how many bars of a feed ``history`` and ``window`` may reach back; use it in ``on_start``."""
+    def subscribe(self, feed: str, fields: Any = None, *, history: int = 1, adjust: Any = None) -> None:
+        """Declare how many bars of a feed ``history`` and ``window`` may reach back; use it in ``on_start``.
+
+        ``fields`` is None for all, a name or a tuple of names. ``adjust`` says what both are adjusted for as of now:
+        ``"split"``, the default for raw prices, ``"total"`` or ``"raw"``.
+        """
 
     def history(self, field: str, bars: int, *, feed: str | None = None, symbol: str | None = None) -> Floats:
         """Return the last bars of one feed, float64 (bars, n_symbols) or (bars,), oldest first, NaN where no bar."""

@@ -20,6 +20,7 @@ from ml4t.backtest.interfaces import (
     Strategy,
 )
 from ml4t_backtest_engine_standard.assembly.actions import PlannedAction
+from ml4t_backtest_engine_standard.assembly.entities import Tickers
 
 __all__ = ["Instrument", "Parts"]
 
@@ -73,6 +74,7 @@ class Parts:
     Attributes:
         rules: Symbol, or ``*`` for the rest -> its rules of trading (``RunState.add_symbols``).
         actions: Corporate actions by when they take effect; nobody may see one before it is known.
+        tickers: Which company a ticker meant; None where every one meant one.
         tables: SHA-256 of what each table reads, by the key of its setting.
         start, end: First instant with callbacks, last instant, UTC ns.
         owners: (component, where it came from), for notes on errors.
@@ -96,6 +98,7 @@ class Parts:
     start: int
     end: int
     actions: list[PlannedAction] = field(default_factory=list)
+    tickers: Tickers | None = None
     tables: dict[str, str] = field(default_factory=dict)
     header: tuple[str, ...] = ()
     owners: list[tuple[object, ComponentRef]] = field(default_factory=list)

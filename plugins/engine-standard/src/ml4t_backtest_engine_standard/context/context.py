@@ -19,6 +19,7 @@ from ml4t.backtest.interfaces.context import Position, Session
 from ml4t.backtest.interfaces.portfolio import Portfolio as Accounting
 from ml4t.backtest.interfaces.setup import Setup
 from ml4t.backtest.state import RunState
+from ml4t_backtest_engine_standard.context.adjusting import Adjustments, Basis
 from ml4t_backtest_engine_standard.context.handles import Portfolio, to_datetime
 from ml4t_backtest_engine_standard.context.ordering import Ordering
 from ml4t_backtest_engine_standard.context.outbox import Outbox
@@ -51,6 +52,7 @@ class Context(Ordering):
         journal: Journal,
         schedule: Schedule,
         setup: Setup,
+        adjustments: Adjustments,
     ) -> None:
         self.rng = setup.rng
         self._setup = setup
@@ -63,6 +65,8 @@ class Context(Ordering):
         }
         self._journal = journal
         self._schedule = schedule
+        self._adjustments = adjustments
+        self._bases: dict[str, Basis] = {}
         self._clients, self._tags = {}, {}
         self._opening: int | None = None
         self._sizer = Sizer(state, outbox, self._fold, accounting.equity)
@@ -124,15 +128,28 @@ class Context(Ordering):
         self._fold()
         return np.asarray(np.isfinite(self._state.instruments["mark"]))
 
-    def subscribe(self, feed: str, fields: tuple[str, ...] | str | None = None, *, history: int = 1) -> None:
+    def subscribe(
+        self,
+        feed: str,
+        fields: tuple[str, ...] | str | None = None,
+        *,
+        history: int = 1,
+        adjust: Basis | None = None,
+    ) -> None:
         """Declare how many bars of a feed ``history`` and ``window`` may reach back; use it in ``on_start``.
 
         Args:
             feed: Name of a feed or signal source.
             fields: Fields meant, checked against the feed; None for all.
             history: Bars (instants of that feed) to keep, the newest included.
+            adjust: What ``history`` and ``window`` are adjusted for, as of now: ``split`` (the default for raw
+                prices), ``total`` (dividends and spin-offs too) or ``raw`` (nothing).
         """
         released = self._feed(feed)
+        if adjust not in (None, "raw", "split", "total"):
+            raise RunError(f'adjust of {feed!r} was {adjust!r}: it is "raw", "split" or "total"')
+        if adjust is not None:
+            self._bases[released.spec.name] = adjust
         for field in (fields,) if isinstance(fields, str) else fields or ():
             released.column(field)
         released.keep(history)
@@ -140,9 +157,11 @@ class Context(Ordering):
     def history(self, field: str, bars: int, *, feed: str | None = None, symbol: str | None = None) -> Floats:
         """Return the last bars of one feed, float64 (bars, n_symbols), oldest first, NaN where no bar.
 
-        With ``symbol``: float64 (bars,). Read-only; it never changes later.
+        With ``symbol``: float64 (bars,). Read-only; it never changes later. Bars before an action are adjusted as
+        ``subscribe`` says; the newest bar is as it was.
         """
-        out = self._feed(feed).history(field, bars)
+        released = self._feed(feed)
+        out = self._adjustments.history(released, field, bars, self._basis(released))
         return out if symbol is None else out[:, self.index(symbol)]
 
     def window(
@@ -163,7 +182,8 @@ class Context(Ordering):
         released = self._feed(feed)
         first = 0 if since is None else _to_ns(since)
         last = self._state.now if until is None else _to_ns(until)
-        return released.window(fields or released.spec.fields, first, last)
+        frame = released.window(fields or released.spec.fields, first, last)
+        return self._adjustments.window(frame, self._basis(released))
 
     def price(self, symbol: str | None = None) -> Any:
         """Return the last known price of a symbol, or of all, float64 (n,); NaN before the first."""
@@ -191,6 +211,12 @@ class Context(Ordering):
         if released.newest != self._state.now:
             return np.zeros(len(self._state.symbols), np.bool_)
         return released.updated()
+
+    def _basis(self, released: Released) -> Basis:
+        """Return what a feed's history is adjusted for."""
+        priced = released.spec.kind in ("bar", "quote", "trade")
+        usual: Basis = "split" if priced and released.spec.prices in (None, "raw") else "raw"
+        return self._bases.get(released.spec.name, usual)
 
     def _feed(self, name: str | None) -> Released:
         if name is None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ml4t.backtest.core.bus import EventBus, Subscription
 from ml4t.backtest.core.event import (
     BarEvent,
+    CorporateActionEvent,
     Event,
     FillEvent,
     MarketEvent,
@@ -108,6 +109,10 @@ class Delivery:
         if driving and (on_slice := self.calls["on_slice"]):
             self.doing = "on_slice"
             on_slice(Market(self.state.now, tuple(driving)), self.context)
+
+    def actions(self, events: Sequence[CorporateActionEvent]) -> None:
+        """Deliver corporate actions that became known."""
+        self._deliver(CorporateActionEvent, events, not any(issubclass(CorporateActionEvent, e) for e in self._wanted))
 
     def _deliver(self, event_class: type[Event], events: Iterable[Event], to_strategy: bool) -> None:
         if self.bus.has_subscribers(event_class):

@@ -20,26 +20,29 @@ no timer is due, no symbol is new, and neither broker nor risk managers watch ev
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from ml4t.backtest.core.bus import EventBus
-from ml4t.backtest.core.clock import Chunk, Clock, SourceRows
-from ml4t.backtest.core.event import MarketEvent
+from ml4t.backtest.core.clock import Chunk, Clock
 from ml4t.backtest.core.pit import Released
 from ml4t.backtest.core.queue import Rows
 from ml4t.backtest.errors import RunError
 from ml4t.backtest.state import RunState
+from ml4t_backtest_engine_standard.assembly.entities import Tickers
 from ml4t_backtest_engine_standard.assembly.parts import Parts
+from ml4t_backtest_engine_standard.context.adjusting import Adjustments
 from ml4t_backtest_engine_standard.context.context import Context
 from ml4t_backtest_engine_standard.context.market import Market
 from ml4t_backtest_engine_standard.context.outbox import Outbox
+from ml4t_backtest_engine_standard.loop.actions import CorporateActions
 from ml4t_backtest_engine_standard.loop.agenda import Agenda
+from ml4t_backtest_engine_standard.loop.columns import Columns
 from ml4t_backtest_engine_standard.loop.delivery import EVENTS, Delivery
 from ml4t_backtest_engine_standard.loop.judging import Judging
+from ml4t_backtest_engine_standard.loop.stretches import full_instants, instants_of
 from ml4t_backtest_engine_standard.result.journal import Journal
 from ml4t_backtest_engine_standard.schedule import Schedule
 
@@ -70,6 +73,8 @@ class Instants:
         judging: Who speaks for the risk managers.
         delivery: Who is told what.
         agenda: What is to happen in phase 2 of later instants.
+        columns: Which company has which column.
+        actions: Carries corporate actions out.
     """
 
     def __init__(self, parts: Parts, bus: EventBus) -> None:
@@ -77,19 +82,25 @@ class Instants:
         self.broker, self.portfolio = parts.broker, parts.portfolio
         self.parts, self.strategy, self.state = parts, parts.strategy, RunState()
         self.outbox, self.journal = Outbox(self.state), Journal(self.state)
-        self.clock = Clock(parts.sources, parts.sessions, last=parts.end)
+        tickers = parts.tickers or Tickers((), parts.actions, parts.sessions)
+        identify = None if tickers.plain else tickers.identify
+        self.clock = Clock(parts.sources, parts.sessions, last=parts.end, identify=identify)
+        self.columns, self.adjustments = Columns(self.state, tickers, parts.rules), Adjustments(self.state)
         self.released = [Released(source.spec, self.state) for source in parts.sources]
         self.state.session_opens, self.state.session_closes = parts.sessions.open, parts.sessions.close
         parts.portfolio.open(self.state, parts.capital)
         parts.broker.open(self.state, parts.models, parts.portfolio)
         setup, by_name = parts.strategy_setup, {each.spec.name: each for each in self.released}
-        views = (parts.portfolio, self.journal, Schedule(parts.sessions), setup)
+        views = (parts.portfolio, self.journal, Schedule(parts.sessions), setup, self.adjustments)
         self.context = Context(self.state, self.outbox, by_name, *views)
         self.delivery = Delivery(bus, self.state, parts.strategy, self.context, self.outbox)
         self._prices = [each for each in self.released if each.spec.kind in EVENTS]
         self._delay = max((each.spec.rule.latency_ns for each in self._prices if each.spec.drives), default=0)
         self.judging = Judging(parts.risk, parts.portfolio, self.state, self.outbox)
         self.agenda = Agenda()
+        done = (self.broker, self.portfolio, self.adjustments, self.delivery)
+        self.actions = CorporateActions(self.state, self.columns, next(iter(parts.capital), ""), *done)
+        self.actions.enter(tickers.actions, self.agenda)
 
     def begin(self) -> None:
         """Call ``on_start``, before any data is visible."""
@@ -112,7 +123,8 @@ class Instants:
                 begun = True
                 self._queue_schedules(self.clock.first_close)
                 self.agenda.take(chunk.instants[0] - 1)  # what came before all data touches nothing
-            full = [_full(part) for part in chunk.sources]
+            self.columns.renumber(chunk)
+            full = [full_instants(part) for part in chunk.sources]
             special = sorted({*chunk.opens, *chunk.closes, *chunk.new_symbols})
             place, size = 0, len(chunk.instants)
             try:
@@ -199,7 +211,7 @@ class Instants:
                 delivery.doing = "broker.end_session"
                 self.broker.end_session(now - self._delay)
         if added:
-            state.add_symbols(added, self.parts.rules)
+            added = self.columns.admit(added)
         for (released, rows, first, stop), whole in zip(parts, full, strict=True):
             released.release(rows, first, stop, whole)
             self.rows_done += stop - first
@@ -207,11 +219,16 @@ class Instants:
                 released.fold()
         if parts:
             state.known_at = now
-        if now >= self.start:
+        if now < self.start:
+            self.actions.take_news()
+        else:
             delivery.doing = "bus"
             self.bus.drain(now)
             if now <= self.quiet_until:  # what is known at the start itself belongs to the session before
                 parts, news, closes = [], (None, None, news[2]), None
+                self.actions.take_news()
+            else:
+                news = (added, *news[1:])
             self._rounds(parts, news)
             if closes is not None:
                 self._sample(now, closes)
@@ -222,10 +239,10 @@ class Instants:
 
     def _pay(self, closes: int | None) -> None:
         """Phase 2: what is on the agenda, then what the portfolio pays and is paid."""
-        self.delivery.doing = "portfolio.settle"
         self._fold()
         for callback in self.agenda.take(self.state.now):
             callback()
+        self.delivery.doing = "portfolio.settle"
         self.portfolio.settle(None if closes is None else int(self.clock.sessions.label[closes]))
 
     def _rounds(self, parts: Releases, news: News | None) -> None:
@@ -263,8 +280,11 @@ class Instants:
             delivery.doing = "schedule"
             for callback in self.clock.due():
                 callback()
-        if added:
-            delivery.call("on_symbols", tuple(added))
+        received, events = self.actions.take_news()
+        if received or added:
+            delivery.call("on_symbols", (*received, *(added or ())))
+        if events:
+            delivery.actions(events)
         if parts:
             delivery.rows(parts)
         if closes is not None:
@@ -328,7 +348,7 @@ class Instants:
                     if outbox.count:
                         break
             else:
-                for batch in _batches(events, bounds[place : stop + 1]):
+                for batch in instants_of(events, bounds[place : stop + 1]):
                     state.now = state.known_at = batch[0].timestamp
                     released.pending.extend(batch)
                     place += 1
@@ -370,17 +390,3 @@ class Instants:
                 rows = rows.take(np.arange(len(rows)))  # copies: the journal outlives the chunk
                 columns = (rows.symbol, rows.known_at, rows.event_time, rows.values)
                 self.journal.signal_rows(spec.name, spec.fields, *columns, valid_for=spec.valid_for)
-
-
-def _batches(events: Sequence[MarketEvent], bounds: list[int]) -> Iterator[Sequence[MarketEvent]]:
-    """Yield the events of each instant."""
-    for first, stop in pairwise(bounds):
-        yield events[first - bounds[0] : stop - bounds[0]]
-
-
-def _full(source: SourceRows) -> list[bool]:
-    """Return per instant whether its rows are exactly the symbols 0, 1, 2 … in order."""
-    bounds = np.array(source.bounds)
-    wrong = source.rows.symbol != np.arange(len(source.rows)) - np.repeat(bounds[:-1], np.diff(bounds))
-    sums = np.concatenate([[0], np.cumsum(wrong)])
-    return (sums[bounds[1:]] == sums[bounds[:-1]]).tolist()  # type: ignore[no-any-return]  # numpy says Any

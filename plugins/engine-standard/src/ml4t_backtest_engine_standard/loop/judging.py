@@ -66,7 +66,8 @@ class Judging:
     def check(self, requests: NDArray[np.void]) -> bool:
         """Have all managers judge one round in place; say whether any of them changed a quantity."""
         changed = False
-        for manager in (*self.managers, self._portfolio):
+        judges: tuple[RiskManager | Portfolio, ...] = (*self.managers, self._portfolio)
+        for manager in judges:
             before, reasons = requests["quantity"].copy(), requests["reason"].copy()
             if isinstance(manager, RiskManager):
                 self.judge = manager

@@ -53,6 +53,7 @@ def save(path: Path, instants: Instants) -> None:
         "portfolio": plain.pack(instants.portfolio.get_state()),
         "seen": (instants.delivery.fills_seen, instants.delivery.events_seen),
         "depths": {each.spec.name: each.depth for each in instants.released},
+        "bases": context._bases,
         "schedules": context._schedule.specs,
         "baskets": context._sizer.baskets,
     }
@@ -78,6 +79,7 @@ def restore(path: Path, instants: Instants, *, fast: bool) -> Iterator[int]:
         raise SnapshotError(f"{path}: the data is not what the snapshot's run read; start the run anew")
     for released in instants.released:
         released.keep(meta["depths"].get(released.spec.name, 1))
+    context._bases.update(meta["bases"])
     for name, rule, at, tz in meta["schedules"]:
         context._schedule.add(getattr(strategy, name), rule, at, tz)
     instants.start, instants.quiet_until = meta["now"] + 1, meta["now"]

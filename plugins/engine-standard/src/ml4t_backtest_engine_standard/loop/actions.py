@@ -1,0 +1,151 @@
+"""Corporate actions: told when they are known, carried out when they take effect."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import partial
+
+import numpy as np
+
+from ml4t.backtest.core.event import CorporateActionEvent
+from ml4t.backtest.core.sessions import EPOCH_ORDINAL
+from ml4t.backtest.errors import RunError
+from ml4t.backtest.interfaces import Action, Broker, Portfolio
+from ml4t.backtest.state import RunState
+from ml4t_backtest_engine_standard.assembly.actions import PlannedAction
+from ml4t_backtest_engine_standard.context.adjusting import Adjustments
+from ml4t_backtest_engine_standard.loop.agenda import Agenda
+from ml4t_backtest_engine_standard.loop.columns import Columns
+from ml4t_backtest_engine_standard.loop.delivery import Delivery
+
+__all__ = ["CorporateActions"]
+
+_DELISTED = 1
+
+
+class CorporateActions:
+    """Carries actions out on orders, positions, marks and names, in phase 2 of the instant of their effect.
+
+    Args:
+        state: The run's columns.
+        columns: Which company has which of them.
+        base: Name of the base currency.
+        broker, portfolio: Told of each action, in this order, before its mark changes.
+        adjustments: Notes what actions do to past prices.
+        delivery: Is told who is at work.
+
+    Attributes:
+        added: Names of columns added since somebody took them.
+        events: Actions that became known since somebody took them.
+    """
+
+    def __init__(
+        self,
+        state: RunState,
+        columns: Columns,
+        base: str,
+        broker: Broker,
+        portfolio: Portfolio,
+        adjustments: Adjustments,
+        delivery: Delivery,
+    ) -> None:
+        self._base = base
+        self._state, self._columns, self._adjustments = state, columns, adjustments
+        self._broker, self._portfolio, self._delivery = broker, portfolio, delivery
+        self.added: list[str] = []
+        self.events: list[CorporateActionEvent] = []
+
+    def enter(self, actions: list[PlannedAction], agenda: Agenda) -> None:
+        """Put actions on the agenda, each for when it is known and for when it takes effect."""
+        for action in actions:
+            agenda.at(action.known_at, partial(self._tell, action))
+            agenda.at(action.effective_at, partial(self._apply, action))
+
+    def take_news(self) -> tuple[list[str], list[CorporateActionEvent]]:
+        """Return ``added`` and ``events``, and begin anew."""
+        news = self.added, self.events
+        self.added, self.events = [], []
+        return news
+
+    def _tell(self, action: PlannedAction) -> None:
+        column = self._columns.find(action.symbol, action.effective_at)
+        if column is None:
+            return
+        named = (("ratio", action.ratio), ("amount", action.amount), ("value", action.value))
+        values = {name: figure for name, figure in named if figure == figure}
+        symbol = self._state.symbols.names[column]
+        day = date.fromordinal(EPOCH_ORDINAL + action.ex_date)
+        self.events.append(CorporateActionEvent(self._state.now, symbol, action.kind, day, values))
+
+    def _apply(self, planned: PlannedAction) -> None:
+        column = self._columns.find(planned.symbol, planned.effective_at)
+        other, added = self._columns.receive(planned)
+        self.added += added
+        if column is None:
+            return
+        instruments, kind = self._state.instruments, planned.kind
+        action = Action(
+            kind=kind,
+            symbol=column,
+            ratio=planned.ratio,
+            amount=planned.amount,
+            currency=self._currency(planned, column),
+            value=planned.value,
+            other=other,
+            pay_at=planned.pay_at,
+        )
+        self._delivery.doing = "broker.apply_action"
+        self._broker.apply_action(action)
+        self._delivery.doing = "portfolio.apply_action"
+        self._portfolio.apply_action(action)
+        self._mark(action)
+        if kind == "symbol-change":
+            self._columns.rename(column, planned.new_symbol)
+        elif kind in ("merger", "delisting"):
+            instruments["ended"][column] = _DELISTED
+
+    def _mark(self, action: Action) -> None:
+        """Change the marks as the action says, and note what it does to prices before."""
+        state, ratio, less = self._state, 1.0, 0.0
+        instruments, column = state.instruments, action.symbol
+        before = float(instruments["mark"][column])
+        if action.kind == "split":
+            ratio = action.ratio
+        elif action.kind == "stock-dividend":
+            ratio = 1.0 + action.ratio
+        elif action.kind == "dividend":
+            less = action.amount * self._rate(action)
+            less = less if np.isfinite(less) else 0.0
+        elif action.kind == "spin-off" and np.isfinite(action.value):
+            less = action.ratio * action.value
+            if np.isnan(instruments["mark"][action.other]):
+                instruments["mark"][action.other], instruments["mark_time"][action.other] = action.value, state.now
+        elif action.kind == "delisting" and np.isfinite(action.value):
+            instruments["mark"][column] = action.value
+        if ratio != 1.0:
+            instruments["mark"][column] = before / ratio
+        if less:
+            instruments["mark"][column] = before - less
+        factor = 1.0 - less / before if before > less > 0.0 else 1.0
+        if ratio != 1.0 or factor != 1.0:
+            self._adjustments.rows.append((column, state.now, ratio, factor))
+
+    def _rate(self, action: Action) -> float:
+        """Return the rate from the action's currency to that of the instrument; NaN where it is not known."""
+        own = int(self._state.instruments["currency"][action.symbol])
+        if action.currency == own:
+            return 1.0
+        rates = self._state.accounts["rate"]
+        return float(rates[action.currency]) / float(rates[own])
+
+    def _currency(self, planned: PlannedAction, column: int) -> int:
+        if not planned.currency:
+            return int(self._state.instruments["currency"][column])
+        currencies = self._state.currencies
+        if planned.currency == self._base:
+            return 0
+        if planned.currency not in currencies:
+            known = ", ".join(filter(None, currencies)) or "none"
+            what = f"a {planned.kind} of {planned.symbol} is in {planned.currency}, the run keeps accounts in {known}"
+            raise RunError(f"{what}: name the currency in capital, or take it out of the actions")
+        return currencies.index(planned.currency)

@@ -1,0 +1,32 @@
+"""The instants of a chunk as stretches of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from ml4t.backtest.core.clock import SourceRows
+from ml4t.backtest.core.event import MarketEvent
+
+__all__ = ["full_instants", "instants_of"]
+
+
+def instants_of(events: Sequence[MarketEvent], bounds: list[int]) -> Iterator[Sequence[MarketEvent]]:
+    """Yield the events of each instant.
+
+    Args:
+        events: Those of all instants.
+        bounds: First row of each instant, and the end of the last.
+    """
+    for first, stop in pairwise(bounds):
+        yield events[first - bounds[0] : stop - bounds[0]]
+
+
+def full_instants(source: SourceRows) -> list[bool]:
+    """Return per instant whether its rows are exactly the symbols 0, 1, 2 … in order."""
+    bounds = np.array(source.bounds)
+    wrong = source.rows.symbol != np.arange(len(source.rows)) - np.repeat(bounds[:-1], np.diff(bounds))
+    sums = np.concatenate([[0], np.cumsum(wrong)])
+    return (sums[bounds[1:]] == sums[bounds[:-1]]).tolist()  # type: ignore[no-any-return]  # numpy says Any
