@@ -24,7 +24,7 @@ def price_paid(costs: Costs, rules: FillRules, side: int, meeting: Meeting) -> D
     return None if rules.beyond_limit == "wait" else meeting.limit
 
 
-def commission(costs: Costs, order: Order, quantity: Decimal, price: Decimal) -> Decimal:
+def commission(costs: Costs, order: Order, quantity: Decimal, price: Decimal, multiplier: Decimal) -> Decimal:
     """Return the commission of a fill; the order still has what it had filled and paid before.
 
     "a fill pays what its order owes by now less what it has paid, and never less than 0"
@@ -37,14 +37,14 @@ def commission(costs: Costs, order: Order, quantity: Decimal, price: Decimal) ->
             # most `maximum x |(F + |q|) x p x m|`, also where that is below the minimum |
             owed = max(minimum, rate * total)
             if costs.maximum:
-                owed = min(owed, Decimal(str(costs.maximum)) * abs(total * price))
+                owed = min(owed, Decimal(str(costs.maximum)) * abs(total * price * multiplier))
             return max(Decimal(0), owed - order.paid)
         case "percent":
             # | `percent` | `rate x |q x p x m|`; with a minimum that is not exceeded yet (`C <= minimum`),
             # `max(0, max(minimum, rate x |(F + |q|) x p x m|) - C)` |
             if minimum and order.paid <= minimum:
-                return max(Decimal(0), max(minimum, rate * abs(total * price)) - order.paid)
-            return rate * abs(quantity * price)
+                return max(Decimal(0), max(minimum, rate * abs(total * price * multiplier)) - order.paid)
+            return rate * abs(quantity * price * multiplier)
         case "per-trade":  # | `per-trade` | `amount` where `F` is 0, else 0 |
             return rate if order.filled == 0 else Decimal(0)
     return Decimal(0)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from .accounts import Accounts, Entry
 from .book import Fill, Order, Transition
 from .prices import trailed
+from .rates import Rates
 from .scenario import Row, Scenario
 from .views import OPEN
 
@@ -20,10 +22,13 @@ class Desk:
 
     Attributes:
         now: The instant.
-        positions: Signed quantity by symbol.
+        accounts: Cash and positions.
         marks: Last known price by symbol.
+        marked_at: When that price formed.
         newest: The newest row of each symbol.
-        volumes: Signed sizes of the row before, by symbol and side.
+        gone: Symbols that were delisted or have expired.
+        due: (session, ledger row) of cash that is paid at the open of that session.
+        refused, cut: What buying power said about the orders of a round, by name.
     """
 
     def __init__(self, scenario: Scenario) -> None:
@@ -32,8 +37,13 @@ class Desk:
         self.orders: list[Order] = []
         self.by_name: dict[str, Order] = {}
         self.client_ids: set[str] = set()
-        self.positions: dict[str, Decimal] = {}
         self.marks: dict[str, Decimal] = {}
+        self.marked_at: dict[str, int] = {}
+        self.accounts = Accounts(scenario, self.marks, Rates(scenario, self.marks))
+        self.gone: set[str] = set()
+        self.due: list[tuple[int, Entry]] = []
+        self.refused: dict[str, str] = {}
+        self.cut: dict[str, Decimal] = {}
         self.newest: dict[str, Row] = {}
         self.transitions: list[Transition] = []
         self.fills: list[Fill] = []
@@ -51,6 +61,19 @@ class Desk:
     def working(self, symbol: str | None = None) -> list[Order]:
         """Return what may fill, oldest first."""
         return [each for each in self.orders if each.is_open and symbol in (None, each.symbol)]
+
+    def ended(self, symbol: str) -> str:
+        """Return why a symbol cannot be traded now, empty where it can.
+
+        "an order on a symbol before the open of the first or after the close of the last is refused as `not-listed`"
+        (instruments)
+        """
+        if symbol in self.gone:
+            return "delisted"
+        listing, sessions = self.scenario.listing(symbol), self.scenario.sessions
+        early = listing.listed_from is not None and self.now < sessions[listing.listed_from][0]
+        late = listing.listed_to is not None and self.now >= sessions[listing.listed_to][1]
+        return "not-listed" if early or late else ""
 
     def whole_lots(self, quantity: Decimal) -> Decimal:
         """Cut a size to lots."""

@@ -8,6 +8,7 @@ from decimal import Decimal
 from .book import Fill, Order
 from .costs import commission, price_paid
 from .desk import Desk
+from .power import affords
 from .prices import Meeting, meeting_of, moved_level, sees_a_price, views_of
 from .scenario import Bar, Quote, Row
 from .views import CLOSE, OPEN, exact, starts_in_its_session
@@ -102,7 +103,7 @@ def _carry_out(desk: Desk, order: Order, meeting: Meeting, hand: RowAtHand) -> N
     if order.reduce_only and quantity > 0:
         # "a fill is cut to the position that it closes; where there is none, the order is cancelled
         # (`nothing-to-reduce`) at the moment it would fill" (orders)
-        held = -order.side * desk.positions.get(order.symbol, Decimal(0))
+        held = -order.side * desk.accounts.quantity(order.symbol)
         if held <= 0:
             desk.end(order, "cancelled", "nothing-to-reduce")
             return
@@ -117,10 +118,14 @@ def _carry_out(desk: Desk, order: Order, meeting: Meeting, hand: RowAtHand) -> N
             _trigger(desk, order, meeting)
             order.done = True
         return
+    cost = commission(desk.scenario.costs, order, quantity, price, desk.accounts.multiplier(order.symbol))
+    if not affords(desk, order, order.side * quantity, price, cost):
+        desk.end(order, "cancelled", "no-buying-power")
+        return
     hand.take(order.side, quantity)
     if order.kind in ("stop", "trailing-stop"):
         order.triggered = True
-    fill(desk, order, meeting, quantity, price, hand.row)
+    fill(desk, order, meeting, quantity, price, cost, hand.row)
 
 
 def _trigger(desk: Desk, order: Order, meeting: Meeting) -> None:
@@ -132,18 +137,19 @@ def _trigger(desk: Desk, order: Order, meeting: Meeting) -> None:
     desk.note(order, order.status, "triggered")
 
 
-def fill(desk: Desk, order: Order, meeting: Meeting, quantity: Decimal, price: Decimal, row: Row) -> None:
+def fill(
+    desk: Desk, order: Order, meeting: Meeting, quantity: Decimal, price: Decimal, cost: Decimal, row: Row
+) -> None:
     """Write a fill down and let it change everything that it changes."""
     # "The open of a bar forms at its start, the close at its end"; the range is "recorded as `event_time`"
     formed_at = row.start if isinstance(row, Bar) and meeting.phase == OPEN else row.end
     # "A fill is a maker's where its reason is `limit`, its phase is of the range, and nothing triggered it in
     # this bar."
     maker = meeting.reason == "limit" and OPEN < meeting.phase < CLOSE and not order.triggered_in_row
-    cost = commission(desk.scenario.costs, order, quantity, price)
     order.filled += quantity
     order.paid += cost
-    desk.positions[order.symbol] = desk.positions.get(order.symbol, Decimal(0)) + order.side * quantity
     signed = order.side * quantity
+    desk.accounts.fill(desk.now, desk.session_of(desk.now), order, signed, price, cost)
     desk.fills.append(Fill(order.id, signed, meeting.price, price, cost, formed_at, desk.now, meeting.reason, maker))
     complete = order.remaining <= 0
     desk.note(order, "filled" if complete else "partial", meeting.reason)

@@ -13,8 +13,8 @@ from .scenario import Amend, Bracket, Cancel, Oco, Place, Request
 from .views import exact
 
 
-def carry_out(desk: Desk, request: Request) -> None:
-    """Carry one request out."""
+def carry_out(desk: Desk, request: Request, refused: str = "") -> None:
+    """Carry one request out; ``refused`` is why an amendment may not be."""
     match request:
         case Place():
             submit(desk, _order(desk, request))
@@ -28,6 +28,8 @@ def carry_out(desk: Desk, request: Request) -> None:
             _bracket(desk, request)
         case Cancel():
             cancel(desk, desk.by_name[request.order])
+        case Amend() if refused:
+            desk.answer(desk.by_name[request.order], refused)
         case Amend():
             amend(desk, desk.by_name[request.order], request)
 
@@ -68,6 +70,8 @@ def _order(desk: Desk, place: Place) -> Order:
         level=exact(place.stop_price) if trails else None,
         client_id=place.client_id,
     )
+    if order.name in desk.cut:
+        order.size = desk.cut[order.name]
     order.original = order.size
     desk.orders.append(order)
     desk.by_name[order.name] = order
@@ -91,6 +95,8 @@ def _bracket(desk: Desk, asked: Bracket) -> None:
         family.append(_order(desk, Place(f"{asked.name}.target", **away, limit_price=asked.target_price)))
     for child in family[1:]:
         child.group = family[1:]
+        if entry.name in desk.cut:  # "An entry that a risk manager cuts takes its children with it"
+            child.size = child.original = family[0].size
     for order in family:
         submit(desk, order)
 
@@ -101,8 +107,8 @@ def submit(desk: Desk, order: Order) -> None:
     | pending | submitted | | submitted | accepted | it may fill | | submitted | held | it waits for its parent |
     | submitted | refused | | submitted | cancelled | its group or parent has ended already |
     """
-    desk.note(order, "submitted")
-    reason = refusal(desk, order)
+    desk.note(order, "submitted", "changed-by-risk" if order.name in desk.cut else "")
+    reason = desk.refused.get(order.name) or desk.ended(order.symbol) or refusal(desk, order)
     if reason:
         desk.end(order, "refused", reason)
         return
@@ -179,12 +185,12 @@ def _price_refusal(desk: Desk, prices: list[Decimal]) -> str:
 
 def _round_to_ticks(desk: Desk, order: Order) -> None:
     """Round limit and stop prices: "a buying limit and a selling stop down, a selling limit and a buying stop up"."""
-    order.limit = _rounded(desk, order.limit, down=order.side > 0)
-    order.stop = _rounded(desk, order.stop, down=order.side < 0)
-    order.level = _rounded(desk, order.level, down=order.side < 0)
+    order.limit = on_tick(desk, order.limit, down=order.side > 0)
+    order.stop = on_tick(desk, order.stop, down=order.side < 0)
+    order.level = on_tick(desk, order.level, down=order.side < 0)
 
 
-def _rounded(desk: Desk, price: Decimal | None, *, down: bool) -> Decimal | None:
+def on_tick(desk: Desk, price: Decimal | None, *, down: bool) -> Decimal | None:
     tick = Decimal(desk.scenario.instrument.tick)
     if price is None or not tick:
         return price
@@ -233,10 +239,10 @@ def amend(desk: Desk, order: Order, asked: Amend) -> None:
     if asked.quantity is not None:  # "`quantity` is the whole, filled part included."
         terms["size"] = abs(Decimal(asked.quantity))
     if asked.limit_price is not None:
-        limit = _rounded(desk, Decimal(asked.limit_price), down=order.side > 0)
+        limit = on_tick(desk, Decimal(asked.limit_price), down=order.side > 0)
         terms["limit"] = limit if limit is not None else Decimal(0)
     if asked.stop_price is not None:
-        stop = _rounded(desk, Decimal(asked.stop_price), down=order.side < 0)
+        stop = on_tick(desk, Decimal(asked.stop_price), down=order.side < 0)
         terms["stop"] = stop if stop is not None else Decimal(0)
     order.pending |= terms
     effective = desk.now + desk.scenario.latency

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from .terms import Account, Action, Listing
+
 DAY = 86_400
 
 
@@ -169,7 +171,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One run: ``sessions`` are (open, close), one a day."""
+    """One run: ``sessions`` are (open, close), one a day.
+
+    A symbol has one name here all its life; that it is called otherwise after a change is seen by the engine only.
+    """
 
     feeds: tuple[Feed, ...]
     script: tuple[Step, ...]
@@ -179,6 +184,26 @@ class Scenario:
     instrument: Instrument = field(default_factory=Instrument)
     latency: int = 0
     strict_ticks: bool = False
+    accounts: tuple[Account, ...] = (Account(),)
+    listings: tuple[Listing, ...] = ()
+    actions: tuple[Action, ...] = ()
+    base: str = "USD"
+
+    def listing(self, symbol: str) -> Listing:
+        """Return the instrument of a symbol; a share where nothing is stated."""
+        return next((each for each in self.listings if each.symbol == symbol), Listing(symbol))
+
+    def currency(self, symbol: str) -> str:
+        """Return the currency of a symbol's prices."""
+        return self.listing(symbol).currency or self.base
+
+    def account(self, symbol: str) -> int:
+        """Return the place of the account that trades a symbol.
+
+        "A symbol `NAME@VENUE` belongs to the account of that venue, any other to the first account without one."
+        """
+        venue = symbol.partition("@")[2]
+        return next(place for place, each in enumerate(self.accounts) if each.venue == venue)
 
 
 def names_of(request: Request) -> list[str]:

@@ -1,15 +1,20 @@
-"""A slow, obvious simulator: the second opinion on every fill and every transition.
+"""A slow, obvious simulator: the second opinion on every fill, every transition and every row of the ledger.
 
-Written from the pages on orders, matching and costs alone; it shares no code with the broker. Prices and
-quantities are decimals, one order is looked at at a time, and the words of the page stand above each piece:
+Written from the pages on orders, matching, costs, accounts, instruments and corporate actions alone; it shares no
+code with the engine. Prices and quantities are decimals, one order is looked at at a time, and the words of the page
+stand above each piece:
 
-    scenario    what happens in the market and what is asked for
-    requests    what becomes of a request
-    views       which prices an order may take
-    prices      at which of them it fills
-    matching    who fills first, and how much
-    desk        what a fill or an end means for others
-    costs       what a fill costs
+    scenario, terms    what happens in the market and what is asked for
+    requests, power    what becomes of a request
+    views              which prices an order may take
+    prices             at which of them it fills
+    matching           who fills first, and how much
+    desk               what a fill or an end means for others
+    costs              what a fill costs
+    accounts, rates    cash and positions, and what a currency is worth
+    actions, restating what corporate actions do to positions and to orders
+    payments           what holding something costs
+    sampling           what a session's close comes to
 """
 
 from __future__ import annotations
@@ -17,59 +22,131 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from . import actions, payments
+from .accounts import Entry
 from .book import Fill, Order, Transition
 from .desk import Desk
 from .matching import match_at_the_close, match_row
+from .power import judge
 from .requests import carry_out
-from .scenario import Bar, Quote, Row, Scenario, Step
+from .sampling import Sample, Sampler, called
+from .scenario import Bar, Cancel, Place, Quote, Row, Scenario, Step
 from .views import exact
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to: fills and transitions in order, positions at the end."""
+    """What a run came to: fills, transitions, ledger and equity in order, positions at the end."""
 
     fills: list[Fill]
     transitions: list[Transition]
     positions: dict[str, Decimal]
+    ledger: list[Entry]
+    samples: list[Sample]
+    calls: list[tuple[int, int]]
 
 
 def simulate(scenario: Scenario) -> Outcome:
     """Run a scenario."""
-    desk = Desk(scenario)
+    desk, sampler = Desk(scenario), Sampler()
+    samples: list[Sample] = []
+    calls: list[tuple[int, int]] = []
+    opens, closes = ([session[end] for session in scenario.sessions] for end in (0, 1))
     told = 0  # fills that the script has heard of
     for now in _instants(scenario):
         desk.now = now
         rows = _rows_at(scenario, now)
+        touching = now in opens and now in closes  # rows that end here formed before the session that opens here
+        _pay(desk)
+        if now in opens and not touching:
+            _begin_session(desk, opens.index(now))
         for row in rows:
             match_row(desk, row)
         _end_session(desk)
-        for row in rows:
-            if (price := _mark(row)) is not None:
-                desk.marks[row.symbol] = price
+        _mark_all(desk, rows)
+        if touching:
+            _begin_session(desk, opens.index(now))
         steps = [step for step in scenario.script if step.at == now]
+        if now in closes:
+            found = called(desk)
+            calls += [(now, place) for place in found]
+            steps = [*_liquidations(desk, found), *steps]
         while True:
             heard, told = desk.fills[told:], len(desk.fills)
             wanted = [*_reactions(desk, scenario.script, heard, told - len(heard)), *steps]
             if not wanted:
                 break
             steps = []
-            for step in wanted:
-                carry_out(desk, step.request)
+            _carry_out(desk, wanted)
             match_at_the_close(desk, rows)
+        if now in closes:
+            payments.vary(desk.accounts, now)
+            actions.expire(desk, desk.accounts, closes.index(now))
+            samples.append(sampler.take(desk, closes.index(now)))
     for order in desk.orders:  # "At the end of the run what is still open is cancelled (`end-of-run`)."
         if not order.is_over:
             desk.note(order, "cancelled", "cancelled-by-strategy" if order.asked_to_end else "end-of-run")
-    return Outcome(desk.fills, desk.transitions, desk.positions)
+    positions = {symbol: holding.quantity for symbol, holding in desk.accounts.holdings.items()}
+    return Outcome(desk.fills, desk.transitions, positions, desk.accounts.ledger, samples, calls)
 
 
 def _instants(scenario: Scenario) -> list[int]:
     rows = {row.end for feed in scenario.feeds for row in feed.rows}
     closes = {close for _, close in scenario.sessions}
     asked = {step.at for step in scenario.script if isinstance(step.at, int)}
+    due = {action.pay if end else action.session for action in scenario.actions for end in (0, 1)}
+    opens = {scenario.sessions[place][0] for place in due if place is not None and place < len(scenario.sessions)}
+    paid = {row.at for account in scenario.accounts for row in account.funding}
     # a run ends with the session of its last row
     last = min(close for close in closes if close >= max(rows))
-    return sorted(instant for instant in rows | closes | asked if instant <= last)
+    return sorted(instant for instant in rows | closes | asked | opens | paid if instant <= last)
+
+
+def _pay(desk: Desk) -> None:
+    """Pay what falls on what was held strictly before an instant."""
+    closes = [close for _, close in desk.scenario.sessions]
+    held = payments.before(desk.accounts)
+    payments.fund(desk.accounts, desk.now, held)
+    if desk.now in closes:
+        payments.at_a_close(desk.accounts, desk.now, closes.index(desk.now), held)
+
+
+def _begin_session(desk: Desk, session: int) -> None:
+    actions.pay(desk, session)
+    actions.take_effect(desk, session)
+
+
+def _mark_all(desk: Desk, rows: list[Row]) -> None:
+    for row in rows:
+        if (price := _mark(row)) is not None:
+            desk.marks[row.symbol] = price
+            desk.marked_at[row.symbol] = row.end
+
+
+def _liquidations(desk: Desk, called_for: list[int]) -> list[Step]:
+    """Return what a margin call asks for.
+
+    "working orders of the account are cancelled as `liquidation`, and every position is closed by a market order"
+    """
+    wanted: list[Step] = []
+    for place in called_for:
+        if desk.scenario.accounts[place].margin_call != "liquidate":
+            continue
+        mine = [order for order in desk.orders if not order.is_over and desk.scenario.account(order.symbol) == place]
+        wanted += [Step(desk.now, Cancel(order.name)) for order in mine]
+        for symbol in desk.accounts.held(place):
+            name = f"liquidation {len(desk.orders)} {symbol}"
+            wanted.append(Step(desk.now, Place(name, symbol, float(-desk.accounts.quantity(symbol)))))
+    return wanted
+
+
+def _carry_out(desk: Desk, wanted: list[Step]) -> None:
+    """Let one round of requests be judged, then carried out."""
+    requests = [step.request for step in wanted]
+    verdicts = judge(desk, requests)
+    desk.refused, desk.cut = verdicts.refused, verdicts.cut
+    for place, request in enumerate(requests):
+        carry_out(desk, request, verdicts.amendments.get(place, ""))
 
 
 def _rows_at(scenario: Scenario, now: int) -> list[Row]:

@@ -1,0 +1,211 @@
+"""What a request may cost. Quotations are from the page on accounts, "Buying power"."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from .accounts import NOTHING
+from .book import Order
+from .desk import Desk
+from .payments import newest
+from .scenario import Amend, Bracket, Cancel, Oco, Place, Request
+from .terms import Account
+
+REFUSED_BY_MONEY = "no-buying-power"
+
+
+@dataclass
+class Verdicts:
+    """What becomes of a round: reasons by name of order, sizes that were cut, reasons by place of an amendment."""
+
+    refused: dict[str, str] = field(default_factory=dict)
+    cut: dict[str, Decimal] = field(default_factory=dict)
+    amendments: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass
+class Wish:
+    """One request as it is judged; ``quantity`` is signed, ``place`` the amendment's place in the round."""
+
+    symbol: str
+    quantity: Decimal
+    name: str = ""
+    place: int = -1
+
+
+@dataclass
+class Open:
+    """What of a symbol is on its way, both sizes above 0."""
+
+    buys: Decimal = NOTHING
+    sells: Decimal = NOTHING
+
+    def add(self, quantity: Decimal) -> None:
+        """Count a signed quantity."""
+        if quantity > 0:
+            self.buys += quantity
+        else:
+            self.sells -= quantity
+
+    def larger_side(self, position: Decimal) -> Decimal:
+        """Return "max(|position + open buys|, |position - open sells|)"."""
+        return max(abs(position + self.buys), abs(position - self.sells))
+
+
+def judge(desk: Desk, requests: list[Request]) -> Verdicts:
+    """Judge one round, "by what would result if every working order and every request of the round filled"."""
+    verdicts = Verdicts()
+    wishes = list(_wishes(desk, requests))
+    opens: dict[str, Open] = defaultdict(Open)
+    freed = {
+        desk.by_name[each.order].id for each in requests if isinstance(each, Cancel) and each.order in desk.by_name
+    }
+    for order in desk.working():
+        if counts(order) and order.id not in freed:
+            opens[order.symbol].add(order.side * (order.pending.get("size", order.size) - order.filled))
+    late = []
+    for wish in wishes:  # "those that only reduce first"
+        if _only_reduces(desk, opens[wish.symbol], wish):
+            opens[wish.symbol].add(wish.quantity)
+        else:
+            late.append(wish)
+    for wish in late:
+        account = desk.scenario.accounts[desk.scenario.account(wish.symbol)]
+        reason = _refusal(desk, account, opens, wish)
+        if reason == REFUSED_BY_MONEY and account.insufficient == "scale":
+            reason = _scale(desk, account, opens, wish, verdicts)
+        if reason and wish.place >= 0:
+            verdicts.amendments[wish.place] = reason
+        elif reason:
+            verdicts.refused[wish.name] = reason
+        else:
+            opens[wish.symbol].add(wish.quantity)
+    return verdicts
+
+
+def counts(order: Order) -> bool:
+    """Whether a working order counts as on its way: those that only close something do not."""
+    return order.parent is None and not order.group and not order.reduce_only and order.cancelled_at is None
+
+
+def _wishes(desk: Desk, requests: list[Request]) -> list[Wish]:
+    found = []
+    for place, request in enumerate(requests):
+        match request:
+            case Place() if not request.parent and not request.reduce_only:
+                found.append(Wish(request.symbol, _finite(request.quantity), request.name))
+            case Bracket():
+                found.append(Wish(request.symbol, _finite(request.quantity), request.name))
+            case Amend() if request.quantity is not None and request.order in desk.by_name:
+                order = desk.by_name[request.order]
+                more = abs(_finite(request.quantity)) - order.pending.get("size", order.size)
+                same_side = (request.quantity > 0) == (order.side > 0)
+                if counts(order) and order.is_open and same_side and more > 0:
+                    found.append(Wish(order.symbol, order.side * more, place=place))
+            case Oco():
+                pass
+    return [wish for wish in found if wish.quantity]
+
+
+def _finite(quantity: float) -> Decimal:
+    return Decimal(quantity) if math.isfinite(quantity) else NOTHING
+
+
+def _only_reduces(desk: Desk, on_its_way: Open, wish: Wish) -> bool:
+    """Whether a wish goes "towards zero, counting working orders of that side"."""
+    position = desk.accounts.quantity(wish.symbol)
+    if wish.quantity < 0:
+        return position > 0 and on_its_way.sells - wish.quantity <= position
+    return position < 0 and on_its_way.buys + wish.quantity <= -position
+
+
+def _refusal(desk: Desk, account: Account, opens: dict[str, Open], wish: Wish) -> str:
+    if account.check not in ("submit", "both"):
+        return ""
+    after = _with(opens, wish)
+    if reason := _not_borrowable(desk, account, after[wish.symbol], wish):
+        return reason
+    if account.type == "unlimited":
+        return ""
+    place = desk.scenario.account(wish.symbol)
+    equity = desk.accounts.equity(place)
+    if equity <= 0:  # "Where equity is zero or below only reducing orders pass."
+        return REFUSED_BY_MONEY
+    mine = [symbol for symbol in {*after, *desk.accounts.held()} if desk.scenario.account(symbol) == place]
+    if account.type == "margin":
+        needed = [_needed(desk, symbol, after.get(symbol, Open())) for symbol in mine]
+        return REFUSED_BY_MONEY if sum(needed, NOTHING) > equity else ""
+    if wish.quantity < 0:
+        below_zero = desk.accounts.quantity(wish.symbol) < after[wish.symbol].sells
+        return "short-not-allowed" if below_zero else ""
+    cost = sum((_at_marks(desk, symbol, after[symbol].buys) for symbol in mine if symbol in after), NOTHING)
+    hand = desk.accounts.cash(place, settled=not account.use_unsettled)
+    if account.use_unsettled:
+        hand += sum((_at_marks(desk, symbol, after[symbol].sells) for symbol in mine if symbol in after), NOTHING)
+    return REFUSED_BY_MONEY if cost > hand else ""
+
+
+def _with(opens: dict[str, Open], wish: Wish) -> dict[str, Open]:
+    after = {symbol: Open(each.buys, each.sells) for symbol, each in opens.items()}
+    after.setdefault(wish.symbol, Open()).add(wish.quantity)
+    return after
+
+
+def _needed(desk: Desk, symbol: str, on_its_way: Open) -> Decimal:
+    units = on_its_way.larger_side(desk.accounts.quantity(symbol))
+    return desk.accounts.requirement(symbol, units, initial=True)
+
+
+def _at_marks(desk: Desk, symbol: str, quantity: Decimal) -> Decimal:
+    if not quantity:
+        return NOTHING
+    rate = desk.accounts.rates.of(desk.scenario.currency(symbol))
+    return quantity * desk.marks.get(symbol, NOTHING) * desk.accounts.multiplier(symbol) * rate
+
+
+def _not_borrowable(desk: Desk, account: Account, after: Open, wish: Wish) -> str:
+    """Refuse what nobody lends: "selling short a symbol without a row, or more than `available`"."""
+    short = after.sells - desk.accounts.quantity(wish.symbol)
+    if wish.quantity > 0 or short <= 0 or isinstance(account.borrow, float):
+        return ""
+    row = newest(account.borrow, wish.symbol, desk.now)
+    if row is None:
+        return "" if account.borrow_missing == "allow" else "not-borrowable"
+    return "not-borrowable" if row.available is not None and short > Decimal(row.available) else ""
+
+
+def _scale(desk: Desk, account: Account, opens: dict[str, Open], wish: Wish, verdicts: Verdicts) -> str:
+    """Cut a wish: "a single order is cut, to whole lots, so that it passes"."""
+    side = Decimal(1).copy_sign(wish.quantity)
+    low, high = 0, int(abs(wish.quantity) // desk.lot)
+    while low < high:
+        middle = (low + high + 1) // 2
+        passes = not _refusal(desk, account, opens, Wish(wish.symbol, side * middle * desk.lot, wish.name))
+        low, high = (middle, high) if passes else (low, middle - 1)
+    if not low or wish.place >= 0:
+        return REFUSED_BY_MONEY
+    wish.quantity = side * low * desk.lot
+    verdicts.cut[wish.name] = low * desk.lot
+    return ""
+
+
+def affords(desk: Desk, order: Order, quantity: Decimal, price: Decimal, cost: Decimal) -> bool:
+    """Whether a fill can be paid for: "a cash account cannot pay more than its cash (commission included)"."""
+    place = desk.scenario.account(order.symbol)
+    account = desk.scenario.accounts[place]
+    if account.check not in ("fill", "both") or account.type == "unlimited":
+        return True
+    rate = desk.accounts.rates.of(desk.scenario.currency(order.symbol))
+    if account.type == "cash":
+        paid = (quantity * price * desk.accounts.multiplier(order.symbol) + cost) * rate
+        return paid <= 0 or paid <= desk.accounts.cash(place, settled=not account.use_unsettled)
+    position = desk.accounts.quantity(order.symbol)
+    if abs(position + quantity) <= abs(position) and position * (position + quantity) >= 0:
+        return True
+    units = {symbol: abs(desk.accounts.quantity(symbol)) for symbol in desk.accounts.held(place)}
+    units[order.symbol] = abs(position + quantity)
+    needed = [desk.accounts.requirement(symbol, each, initial=True) for symbol, each in units.items()]
+    return sum(needed, NOTHING) <= desk.accounts.equity(place) - cost * rate
