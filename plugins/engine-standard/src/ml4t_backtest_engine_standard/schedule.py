@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ml4t.backtest.core.clock import Clock
 from ml4t.backtest.core.sessions import SessionTable, to_ns
 from ml4t.backtest.core.stamps import parse_duration
 from ml4t.backtest.errors import RunError
@@ -59,6 +61,19 @@ class Schedule:
         self.entries.append((callback, instants, self.sessions.close[rows]))
         self.specs.append((getattr(callback, "__name__", repr(callback)), rule, at, tz))
 
+    def queue(self, clock: Clock, start: int, context: object) -> None:
+        """Queue what is scheduled for sessions of the data, from the start on.
+
+        Args:
+            clock: Has seen the first rows.
+            start: No callback comes before this instant, UTC ns.
+            context: What callbacks are given.
+        """
+        for callback, instants, closes in self.entries:
+            first = max(np.searchsorted(closes, clock.first_close), np.searchsorted(closes, start, side="right"))
+            first = max(first, np.searchsorted(instants, start))
+            _queue_next(clock, partial(callback, context), instants.tolist(), int(first))
+
     def _rows(self, rule: str) -> list[int]:
         """Return the first session of each day, week or month."""
         days = [date(1970, 1, 1) + timedelta(days=label) for label in self.sessions.label.tolist()]
@@ -75,3 +90,12 @@ class Schedule:
             midnight + timedelta(days=int(label), hours=int(hour), minutes=int(minute)) for label in table.label[rows]
         ]
         return np.array([to_ns(day.replace(tzinfo=zone)) for day in days], np.int64)
+
+
+def _queue_next(clock: Clock, callback: Callable[[], None], instants: list[int], place: int) -> None:
+    def fire() -> None:
+        _queue_next(clock, callback, instants, place + 1)
+        callback()
+
+    if place < len(instants):
+        clock.at(instants[place], fire)

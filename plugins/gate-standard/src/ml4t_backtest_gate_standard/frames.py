@@ -142,7 +142,7 @@ def digest_frame(frame: pl.DataFrame) -> str:
         elif column.dtype.is_temporal():
             digest.update(np.ascontiguousarray(column.to_physical().cast(pl.Int64).to_numpy()).data)
         else:
-            names = column.cast(pl.String).unique().sort()
+            names = column.cast(pl.String).drop_nulls().unique().sort()
             digest.update("\0".join(names).encode())
             digest.update(np.ascontiguousarray(column.cast(pl.Enum(names)).to_physical().to_numpy()).data)
     return digest.hexdigest()

@@ -35,6 +35,8 @@ class CorporateActions:
         delivery: Is told who is at work.
 
     Attributes:
+        holding: Whether prices that formed before are still to come in this instant, so that actions wait.
+        unsaid: Whether orders may have changed since the strategy was last told of them.
         added: Names of columns added since somebody took them.
         events: Actions that became known since somebody took them.
     """
@@ -52,19 +54,33 @@ class CorporateActions:
         self._base = base
         self._state, self._columns, self._adjustments = state, columns, adjustments
         self._broker, self._portfolio, self._delivery = broker, portfolio, delivery
+        self.holding = self.unsaid = False
         self.added: list[str] = []
         self.events: list[CorporateActionEvent] = []
+        self._held: list[tuple[PlannedAction, int]] = []
 
-    def enter(self, actions: list[PlannedAction], agenda: Agenda) -> None:
-        """Put actions on the agenda, each for when it is known and for when it takes effect."""
+    def enter(self, actions: list[PlannedAction], agenda: Agenda, delay: int) -> None:
+        """Put actions on the agenda, each for when it is known and for when it takes effect.
+
+        Args:
+            actions: In the order in which they take effect.
+            agenda: Of the run.
+            delay: From when a price formed to when it is known, ns: until then those before an action still come.
+        """
         for action in actions:
             agenda.at(action.known_at, partial(self._tell, action))
-            agenda.at(action.effective_at, partial(self._apply, action))
+            agenda.at(action.effective_at + delay, partial(self._take_effect, action))
+
+    def release(self) -> None:
+        """Carry out what waited for the prices of this instant."""
+        held, self._held = self._held, []
+        for action, other in held:
+            self._apply(action, other)
 
     def take_news(self) -> tuple[list[str], list[CorporateActionEvent]]:
         """Return ``added`` and ``events``, and begin anew."""
         news = self.added, self.events
-        self.added, self.events = [], []
+        self.added, self.events, self.unsaid = [], [], False
         return news
 
     def _tell(self, action: PlannedAction) -> None:
@@ -77,12 +93,19 @@ class CorporateActions:
         day = date.fromordinal(EPOCH_ORDINAL + action.ex_date)
         self.events.append(CorporateActionEvent(self._state.now, symbol, action.kind, day, values))
 
-    def _apply(self, planned: PlannedAction) -> None:
-        column = self._columns.find(planned.symbol, planned.effective_at)
+    def _take_effect(self, planned: PlannedAction) -> None:
         other, added = self._columns.receive(planned)
         self.added += added
+        if self.holding:
+            self._held.append((planned, other))
+        else:
+            self._apply(planned, other)
+
+    def _apply(self, planned: PlannedAction, other: int) -> None:
+        column = self._columns.find(planned.symbol, planned.effective_at)
         if column is None:
             return
+        self.unsaid = True
         instruments, kind = self._state.instruments, planned.kind
         action = Action(
             kind=kind,
@@ -98,13 +121,13 @@ class CorporateActions:
         self._broker.apply_action(action)
         self._delivery.doing = "portfolio.apply_action"
         self._portfolio.apply_action(action)
-        self._mark(action)
+        self._mark(action, planned.effective_at)
         if kind == "symbol-change":
             self._columns.rename(column, planned.new_symbol)
         elif kind in ("merger", "delisting"):
             instruments["ended"][column] = _DELISTED
 
-    def _mark(self, action: Action) -> None:
+    def _mark(self, action: Action, at: int) -> None:
         """Change the marks as the action says, and note what it does to prices before."""
         state, ratio, less = self._state, 1.0, 0.0
         instruments, column = state.instruments, action.symbol
@@ -128,7 +151,7 @@ class CorporateActions:
             instruments["mark"][column] = before - less
         factor = 1.0 - less / before if before > less > 0.0 else 1.0
         if ratio != 1.0 or factor != 1.0:
-            self._adjustments.rows.append((column, state.now, ratio, factor))
+            self._adjustments.rows.append((column, at, ratio, factor))
 
     def _rate(self, action: Action) -> float:
         """Return the rate from the action's currency to that of the instrument; NaN where it is not known."""

@@ -20,7 +20,7 @@ no timer is due, no symbol is new, and neither broker nor risk managers watch ev
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -88,6 +88,7 @@ class Instants:
         self.columns, self.adjustments = Columns(self.state, tickers, parts.rules), Adjustments(self.state)
         self.released = [Released(source.spec, self.state) for source in parts.sources]
         self.state.session_opens, self.state.session_closes = parts.sessions.open, parts.sessions.close
+        self.state.currencies[:] = parts.currencies
         parts.portfolio.open(self.state, parts.capital)
         parts.broker.open(self.state, parts.models, parts.portfolio)
         setup, by_name = parts.strategy_setup, {each.spec.name: each for each in self.released}
@@ -99,8 +100,8 @@ class Instants:
         self.judging = Judging(parts.risk, parts.portfolio, self.state, self.outbox)
         self.agenda = Agenda()
         done = (self.broker, self.portfolio, self.adjustments, self.delivery)
-        self.actions = CorporateActions(self.state, self.columns, next(iter(parts.capital), ""), *done)
-        self.actions.enter(tickers.actions, self.agenda)
+        self.actions = CorporateActions(self.state, self.columns, parts.currencies[0], *done)
+        self.actions.enter(tickers.actions, self.agenda, self._delay)
 
     def begin(self) -> None:
         """Call ``on_start``, before any data is visible."""
@@ -121,7 +122,7 @@ class Instants:
         for chunk in self.clock.chunks():
             if not begun:
                 begun = True
-                self._queue_schedules(self.clock.first_close)
+                self.context._schedule.queue(self.clock, self.start, self.context)
                 self.agenda.take(chunk.instants[0] - 1)  # what came before all data touches nothing
             self.columns.renumber(chunk)
             full = [full_instants(part) for part in chunk.sources]
@@ -165,20 +166,6 @@ class Instants:
             self.delivery.doing = "on_end"
             self.strategy.on_end(self.context)
 
-    def _queue_schedules(self, first_close: int) -> None:
-        """Queue what is scheduled for sessions of the data, from the start on."""
-        for callback, instants, closes in self.context._schedule.entries:
-            first = max(np.searchsorted(closes, first_close), np.searchsorted(closes, self.start, side="right"))
-            self._queue_next(callback, instants.tolist(), int(max(first, np.searchsorted(instants, self.start))))
-
-    def _queue_next(self, callback: Callable[[Context], None], instants: list[int], place: int) -> None:
-        def fire() -> None:
-            self._queue_next(callback, instants, place + 1)
-            callback(self.context)
-
-        if place < len(instants):
-            self.clock.at(instants[place], fire)
-
     # --- one instant ----------------------------------------------------------------------------------
 
     def _static_instant(self, chunk: Chunk, place: int, full: list[list[bool]]) -> None:
@@ -198,6 +185,7 @@ class Instants:
         self.clock.move(now)
         state.now = now
         if closes is not None or self.agenda.next <= now or self.portfolio.next_due() <= now:
+            self.actions.holding = closes is not None or _formed(parts)
             self._pay(closes)
         if state.counters[state.WORKING] or self.broker.watches_rows:
             self._fold()  # what a position has reached before a fill is known by then
@@ -232,6 +220,10 @@ class Instants:
             self._rounds(parts, news)
             if closes is not None:
                 self._sample(now, closes)
+        if self.actions.holding:
+            self._fold()
+            self.actions.release()
+            self.actions.holding = False
 
     def _next_due(self) -> int:
         """Return the earliest instant at which something is due without any row."""
@@ -315,6 +307,7 @@ class Instants:
             or chunk.instants[place] <= self.quiet_until
             or self.bus.has_subscribers(EVENTS[spec.kind][0])
             or self.bus.has_publishers
+            or self.actions.unsaid
         ):
             return place
         after = bisect_left(special, place)
@@ -390,3 +383,8 @@ class Instants:
                 rows = rows.take(np.arange(len(rows)))  # copies: the journal outlives the chunk
                 columns = (rows.symbol, rows.known_at, rows.event_time, rows.values)
                 self.journal.signal_rows(spec.name, spec.fields, *columns, valid_for=spec.valid_for)
+
+
+def _formed(parts: Releases) -> bool:
+    """Say whether an instant releases bars, which formed before it."""
+    return any(released.spec.kind == "bar" for released, *_ in parts)

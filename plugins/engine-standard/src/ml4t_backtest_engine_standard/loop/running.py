@@ -126,7 +126,7 @@ class Running:
                 "restamped": bus.restamped,
             },
             elapsed=elapsed,
-            currency=next(iter(parts.capital)),
+            currency=parts.currencies[0],
             golden=self.golden,
             origin={**self._origin, "seed": parts.seed, "distributions": parts.used, "inputs": parts.inputs},
         )
