@@ -12,7 +12,7 @@ import ml4t_backtest_testkit as kit
 from ml4t.backtest.hookspecs import KIND_OF_HOOK
 from ml4t.backtest.plugins import PluginHost
 from ml4t_backtest_cli.settings import describe_config
-from ml4t_backtest_engine_standard.assembly.parts import Instrument
+from ml4t_backtest_engine_standard.assembly.instruments import Instrument
 
 REFERENCE = Path(__file__).with_name("reference")
 _NOT_IN_RUN_FILES = ("scenario", "engine", "gate")

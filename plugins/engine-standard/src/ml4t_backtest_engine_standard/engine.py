@@ -42,12 +42,15 @@ class Engine:
         timezone: IANA zone of naive intraday stamps.
         price_basis: ``raw``, ``split`` or ``total``: what ``prices`` are adjusted for.
         calendar: Exchange code such as ``XNYS``; ``24/7`` (each UTC day a session) when not given.
-        capital: Starting cash, a number (USD) or ``{"EUR": 1e6}``; 100,000 USD when not given.
+        capital: Starting cash, a number (of ``base_currency``, or USD) or ``{"EUR": 1e6}``; 100,000 when not given.
+        base_currency: What equity, sizes and results are in; needed where capital names several currencies.
+        account: Settings of the account, ``{"type": "cash"}``, or a list of accounts; a margin account by default.
+        instruments: What symbols are and by which rules they trade: tables of keys, or a frame.
+        actions: Corporate actions: a frame, or a table.
         strategy, broker, portfolio: A component: instance, class, name or table.
         seed: Seed of every random stream of the run.
         host: Plugins to use instead of the installed ones, for tests.
-        **settings: Further keys of a run file: ``name, start, end, warmup, feed, signal, risk, reporter,
-            instruments, plugins``.
+        **settings: Further keys of a run file: ``name, warmup, feed, signal, risk, reporter, plugins``.
 
     Attributes:
         bus: The run's event bus; subscribe before ``run``.
@@ -67,6 +70,10 @@ class Engine:
         price_basis: str | None = None,
         calendar: str | Any | None = None,
         capital: float | Mapping[str, float] | None = None,
+        base_currency: str | None = None,
+        account: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        instruments: Any = None,
+        actions: Any = None,
         strategy: Any = None,
         broker: Any = None,
         portfolio: Any = None,
@@ -79,9 +86,10 @@ class Engine:
         errors = Errors()
         check_keys(settings, errors, also=[*signature(Engine).parameters])
         given = {**settings, "capital": capital, "strategy": strategy, "broker": broker}
-        given |= {"portfolio": portfolio, "seed": seed, "start": start, "end": end}
+        given |= {"portfolio": portfolio, "seed": seed, "start": start, "end": end, "base_currency": base_currency}
+        given |= {"account": account, "instruments": instruments, "actions": actions}
         given = {key: value for key, value in given.items() if value is not None}
-        fit_values(given, errors, ("name", "warmup", "start", "end"))
+        fit_values(given, errors, ("name", "warmup", "start", "end", "base_currency"))
         errors.raise_if_any()
         stamps = {"stamp": stamp, "timezone": timezone, "prices": price_basis}
         stamps = {key: value for key, value in stamps.items() if value is not None}

@@ -29,10 +29,19 @@ from ml4t.backtest.interfaces import (
     Window,
 )
 from ml4t.backtest.plugins import PluginHost, find_standard
+from ml4t_backtest_engine_standard.assembly.accounts import (
+    Accounts,
+    dated_settings,
+    find_currencies,
+    read_accounts,
+    takes_accounts,
+)
 from ml4t_backtest_engine_standard.assembly.actions import read_actions
 from ml4t_backtest_engine_standard.assembly.config import Errors
+from ml4t_backtest_engine_standard.assembly.entities import Tickers
 from ml4t_backtest_engine_standard.assembly.header import header_lines
-from ml4t_backtest_engine_standard.assembly.parts import Instrument, Parts
+from ml4t_backtest_engine_standard.assembly.instruments import Rules, read_instruments
+from ml4t_backtest_engine_standard.assembly.parts import Parts
 from ml4t_backtest_engine_standard.assembly.tables import Tables
 from ml4t_backtest_engine_standard.compiled_cache import prepare_cache
 
@@ -40,7 +49,7 @@ __all__ = ["assemble", "build_reporter"]
 
 # Sessions are looked up in this stretch unless the run's own dates lie outside of it.
 _FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(2040, 12, 31)
-_LATER = ("table", "universe", "account", "continuous", "benchmark")
+_LATER = ("table", "universe", "continuous", "benchmark")
 _READERS = ("feed", "signal", "table")
 _MODELS = ("fill", "slippage", "commission", "impact")
 
@@ -78,7 +87,6 @@ class _Assembly:
         kinds = ("broker", "portfolio", "risk", *_MODELS)
         compiled = [ref.path.partition(":")[0] for ref in self.host.components if ref.kind in kinds]
         note = prepare_cache([*compiled, self.run.base_dir])
-        capital = self._capital()
         calendar = self._calendar()
         sources = [
             self._build(kind, table, f"{kind}.{place}")
@@ -87,21 +95,27 @@ class _Assembly:
         ]
         strategy, setup = self._strategy()
         broker_table = self._broker_table()
+        account_defaults = broker_table.pop("account", {})
         models = self._models(broker_table)
         broker = self._build("broker", broker_table, "broker")
-        portfolio = self._build("portfolio", self._table("portfolio", "standard"), "portfolio")
+        tables = Tables(self._build)
+        accounts = read_accounts(settings, account_defaults, tables, self.errors)
+        portfolio = self._portfolio(accounts, None)
         risk = [self._build("risk", table, f"risk.{i}") for i, table in enumerate(settings.get("risk") or [])]
         reporters = [
             self._build("reporter", table, f"reporter.{i}") for i, table in enumerate(settings.get("reporter") or [])
         ]
-        rules = self._rules()
-        tables = Tables(self._build)
+        instruments, notes = read_instruments(settings.get("instruments") or [], tables, self.errors)
+        currencies = find_currencies(accounts, instruments, self.errors)
         listed = [(f"actions.{place}", value) for place, value in enumerate(settings.get("actions") or [])]
         found = {where: tables.find(value, where) for where, value in listed}
         if not settings.get("feed"):
             self.errors.add("feed", "is missing: a run needs at least one [[feed]], or prices= in Python")
         self.errors.raise_if_any()
         sessions, window, start, end = self._window(calendar)
+        if portfolio is None:
+            portfolio = self._portfolio(accounts, dated_settings(accounts, tables, sessions))
+            self.errors.raise_if_any()
         self._open(sources, window, models.fill.rules.market)
         actions = read_actions(tables, found, sessions, [source.spec for source in sources])
         parts = Parts(
@@ -116,15 +130,19 @@ class _Assembly:
             portfolio=portfolio,
             risk=risk,
             reporters=reporters,
-            capital=capital,
-            rules=rules,
+            capital=accounts.capital,
+            accounts=accounts.rows,
+            currencies=currencies,
+            instruments=instruments,
+            rules=Rules(instruments, currencies, [row.venue for row in accounts.rows]),
             start=start,
             end=end,
             actions=actions,
+            tickers=Tickers(instruments, actions, sessions),
             tables=tables.digests,
             owners=self.owners,
             used=dict(sorted(self.used.items())),
-            notes=([note] if note else []) + _without_volume(sources, models.fill.rules.volume_limit),
+            notes=([note] if note else []) + notes + _without_volume(sources, models.fill.rules.volume_limit),
         )
         parts.header = header_lines(parts, settings) + tuple(
             filter(None, self.host.hook.ml4t_report_header(run=self.run))
@@ -219,6 +237,38 @@ class _Assembly:
         name = type(strategy).__name__
         return strategy, Setup(name=name, seed=self.settings.get("seed") or 0, base_dir=self.run.base_dir)
 
+    def _portfolio(self, accounts: Accounts, settings: list[dict[str, Any]] | None) -> Any:
+        """Return the portfolio, told of its accounts.
+
+        Args:
+            accounts: The accounts.
+            settings: Their tables, dated rates read; None while these cannot be read. Where there are any, settings
+                are only checked then, and None is returned.
+        """
+        value = self._table("portfolio", "standard")
+        table = dict(value) if isinstance(value, Mapping) else {"use": value}
+        try:
+            ref = self.host.components.resolve("portfolio", table["use"], self.run.base_dir)
+            target = ref.load()
+        except InputError:
+            return self._build("portfolio", table, "portfolio")  # which reports it
+        if "accounts" in table:
+            self.errors.add("portfolio.accounts", "is written as [[account]]", owner=ref.owner)
+        elif takes_accounts(target):
+            table["accounts"] = settings or [row.settings for row in accounts.rows]
+        elif accounts.stated and self.settings.get("account"):
+            self.errors.add("account", f"is given, which {ref.owner} knows nothing of: leave it out")
+        before = len(self.errors.problems)
+        if settings is None and any(row.tables for row in accounts.rows):
+            table.pop("use")
+            self.errors.config(getattr(target, "Config", Accounts), table, where="portfolio", owner=ref.owner)
+            built = None
+        else:
+            built = self._build("portfolio", table, "portfolio")
+        told = self.errors.problems
+        told[before:] = [problem.replace("portfolio.accounts.", "account.") for problem in told[before:]]
+        return built
+
     def _broker_table(self) -> dict[str, Any]:
         """Return the broker's table with its own defaults, those of a profile, behind what the run names."""
         value = self._table("broker", "simulation")
@@ -256,26 +306,6 @@ class _Assembly:
         return self._build("calendar", value, "clock.calendar")
 
     # --- values ---------------------------------------------------------------------------------------
-
-    def _capital(self) -> dict[str, float]:
-        value = self.settings.get("capital")
-        value = 100_000.0 if value is None else value
-        capital = {"USD": float(value)} if not isinstance(value, Mapping) else {k: float(v) for k, v in value.items()}
-        if len(capital) != 1:
-            self.errors.add("capital", f"names {len(capital)} currencies; this version keeps accounts in one")
-        if not all(np.isfinite(amount) and amount > 0 for amount in capital.values()):
-            self.errors.add("capital", f"was {value!r}, expected an amount above 0")
-        return capital
-
-    def _rules(self) -> dict[str, tuple[float, ...]]:
-        out: dict[str, tuple[float, ...]] = {}
-        for place, table in enumerate(self.settings.get("instruments") or []):
-            row = self.errors.config(Instrument, table, where=f"instruments.{place}", owner="")
-            if row is not None and row.symbol in out:
-                self.errors.add(f"instruments.{place}", f"gives symbol {row.symbol!r} a second time")
-            if row is not None:
-                out[row.symbol] = row.rules
-        return out
 
     def _window(self, calendar: Any) -> tuple[SessionTable, Window, int, int]:
         start, end, warmup = (self.settings.get(key) for key in ("start", "end", "warmup"))

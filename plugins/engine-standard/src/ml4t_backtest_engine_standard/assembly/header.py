@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ml4t_backtest_engine_standard.assembly.accounts import Account
 from ml4t_backtest_engine_standard.assembly.parts import Parts
 
 __all__ = ["header_lines", "rule_lines"]
@@ -21,6 +22,8 @@ def header_lines(parts: Parts, settings: Mapping[str, Any]) -> tuple[str, ...]:
     lines.append(f"from {settings.get('start') or 'the first row'} to {settings.get('end') or 'the last row'}")
     lines[-1] += f", warm-up {settings['warmup']}" if settings.get("warmup") else ""
     lines.append("capital " + ", ".join(f"{amount:,.2f} {currency}" for currency, amount in parts.capital.items()))
+    lines += [_account_line(account) for account in parts.accounts]
+    lines[-1] += f"; base currency {parts.currencies[0]}" * (len(parts.currencies) > 1)
     for source in parts.sources:
         spec = source.spec
         basis = f", {spec.prices} prices" if spec.prices else ""
@@ -33,6 +36,23 @@ def header_lines(parts: Parts, settings: Mapping[str, Any]) -> tuple[str, ...]:
     if risk := [_in_words(table) for table in settings.get("risk") or []]:
         lines.append("risk: " + ", ".join(risk))
     return tuple(lines)
+
+
+def _account_line(account: Account) -> str:
+    """Return an account in words: its type, and what its settings name."""
+    where = f"account {account.name}" + f" at {account.venue}" * bool(account.venue)
+    settings: dict[str, Any] = {**account.settings, **account.tables}
+    kind = settings.pop("type", "margin")
+    said = [
+        f"{key} {_rate_in_words(value)}" for key, value in settings.items() if key not in ("name", "venue", "capital")
+    ]
+    return f"{where}: {', '.join([kind, *said])}"
+
+
+def _rate_in_words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{key} {_rate_in_words(each)}" for key, each in value.items())
+    return str(value) if isinstance(value, str | int | float) else "by table"
 
 
 def rule_lines(parts: Parts) -> tuple[str, ...]:
