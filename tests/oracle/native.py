@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from functools import cache
 from typing import Any
 
@@ -15,14 +13,11 @@ from ml4t.backtest import Engine, Strategy
 from ml4t.backtest.core.sessions import SESSION_DTYPE
 from ml4t.backtest.interfaces import Calendar
 from ml4t.backtest.plugins import PluginHost
-from ml4t.backtest.state import REASONS, STATUSES
 
-from .scenario import Amend, Bracket, Cancel, Feed, FillRules, Oco, Place, Request, Scenario, Step, names_of
-from .simulator import Outcome, simulate
+from .scenario import Amend, Bracket, Cancel, Feed, FillRules, Oco, Place, Request, Scenario, names_of
+from .settings import EPOCH, FIRST, ticker, ticker_of, world_of
 
-FIRST = date(2024, 3, 4)
-_EPOCH = datetime(FIRST.year, FIRST.month, FIRST.day, tzinfo=UTC)
-_START = int(_EPOCH.timestamp())
+_START = int(EPOCH.timestamp())
 _NS = 1_000_000_000
 
 
@@ -56,8 +51,8 @@ class Sessions(Calendar):
 class Scripted(Strategy):
     """Carries out a script at its instants, whoever calls; ``due`` is what is still to come."""
 
-    def __init__(self, script: tuple[Step, ...]) -> None:
-        self._script = script
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario, script = scenario, scenario.script
         self.due: dict[int, list[Request]] = {}
         self._reactions: dict[int, list[Request]] = {}
         self._handles: dict[str, Any] = {}
@@ -95,16 +90,23 @@ class Scripted(Strategy):
             self._ask(context, request)
 
     def _ask(self, context, request):
+        def named(symbol):
+            return ticker(self._scenario, symbol, context.now_ns // _NS - _START)
+
         match request:
             case Place():
-                self._keep([request.name], [context.order(request.symbol, request.quantity, **self._terms(request))])
+                terms = self._terms(request)
+                self._keep([request.name], [context.order(named(request.symbol), request.quantity, **terms)])
             case Oco():
-                legs = [{"symbol": leg.symbol, "quantity": leg.quantity, **self._terms(leg)} for leg in request.legs]
+                legs = [
+                    {"symbol": named(leg.symbol), "quantity": leg.quantity, **self._terms(leg)} for leg in request.legs
+                ]
                 self._keep(names_of(request), context.oco(*legs))
             case Bracket():
                 fields = ("entry_limit", "entry_stop", "stop_price", "target_price", "trail_amount", "trail_percent")
                 prices = {name: getattr(request, name) for name in fields if getattr(request, name) is not None}
-                made = context.bracket(request.symbol, request.quantity, time_in_force=request.time_in_force, **prices)
+                force = request.time_in_force
+                made = context.bracket(named(request.symbol), request.quantity, time_in_force=force, **prices)
                 self._keep(names_of(request), [each for each in made if each is not None])
             case Cancel():
                 context.cancel(self._handles[request.order])
@@ -123,7 +125,7 @@ class Scripted(Strategy):
         fields = ("limit_price", "stop_price", "trail_amount", "trail_percent", "limit_offset")
         terms = {name: getattr(place, name) for name in fields if getattr(place, name) is not None}
         if place.expires_at is not None:
-            terms["expires_at"] = _EPOCH + timedelta(seconds=place.expires_at)
+            terms["expires_at"] = EPOCH + timedelta(seconds=place.expires_at)
         if place.parent:
             terms["parent"] = self._handles[place.parent]
         if place.client_id:
@@ -158,29 +160,23 @@ def engine_of(scenario: Scenario, strategy: Scripted | None = None) -> Engine:
         broker["commission"] = {"use": costs.commission, rate: costs.rate}
         broker["commission"] |= {"minimum": costs.minimum} if costs.minimum else {}
         broker["commission"] |= {"maximum": costs.maximum} if costs.maximum else {}
-    rules_of = scenario.instrument
-    entry: dict[str, Any] = {"symbol": "*"} | ({"lot": rules_of.lot} if rules_of.lot else {})
-    entry |= ({"tick": rules_of.tick} if rules_of.tick else {}) | (
-        {"allow_negative_prices": True} if rules_of.negative else {}
-    )
     return Engine(
-        feed=[_feed(feed, place, rules_of.negative) for place, feed in enumerate(scenario.feeds)],
-        strategy=strategy or Scripted(scenario.script),
+        feed=[_feed(scenario, feed, place) for place, feed in enumerate(scenario.feeds)],
+        strategy=strategy or Scripted(scenario),
         broker=broker,
-        instruments=[entry],
-        capital=1_000_000,
         reporter=[],
-        start=_EPOCH,
+        start=EPOCH,
         end=FIRST + timedelta(days=len(scenario.sessions) - 1),
         calendar=Sessions(scenario.sessions),
         host=_host(),
+        **world_of(scenario),
     )
 
 
-def _feed(feed: Feed, place: int, negative: bool) -> dict[str, Any]:
+def _feed(scenario: Scenario, feed: Feed, place: int) -> dict[str, Any]:
     table: dict[str, Any] = {"use": "frame", "name": f"feed{place}", "kind": feed.kind}
-    table |= {"allow_negative_prices": True} if negative else {}
-    columns = {"symbol": [row.symbol for row in feed.rows]}
+    table |= {"allow_negative_prices": True} if scenario.instrument.negative else {}
+    columns: dict[str, Any] = {"symbol": [ticker_of(scenario, row) for row in feed.rows]}
     for name in vars(feed.rows[0]):
         if name not in ("symbol", "start", "end"):
             columns[name] = [getattr(row, name) for row in feed.rows]
@@ -194,81 +190,3 @@ def _feed(feed: Feed, place: int, negative: bool) -> dict[str, Any]:
         return table | {"frame": frame.with_columns(pl.Series("timestamp", labels))}
     starts = pl.Series("timestamp", [(_START + row.start) * _NS for row in feed.rows]).cast(pl.Datetime("ns", "UTC"))
     return table | {"frame": frame.with_columns(starts), "stamp": "open"}
-
-
-@dataclass(frozen=True)
-class Real:
-    """What the engine wrote down, in the simulator's terms."""
-
-    fills: list[tuple[Any, ...]]
-    transitions: list[tuple[int, int, str, str]]
-    positions: dict[str, float]
-
-
-def run_real(scenario: Scenario) -> Real:
-    """Run a scenario through the engine."""
-    strategy = Scripted(scenario.script)
-    state = engine_of(scenario, strategy).run().state
-    if strategy.due:
-        raise LookupError(f"nobody was called at {sorted(strategy.due)}")
-
-    def seconds(instant: Any) -> int:
-        return int(instant) // _NS - _START
-
-    fills = [
-        (
-            int(row["order_id"]),
-            float(row["quantity"]),
-            float(row["reference_price"]),
-            float(row["price"]),
-            float(row["commission"]),
-            seconds(row["formed_at"]),
-            seconds(row["known_at"]),
-            REASONS[row["reason"]],
-            bool(row["maker"]),
-        )
-        for row in state.fills.rows()
-    ]
-    transitions = [
-        (seconds(row["timestamp"]), int(row["order_id"]), STATUSES[row["status"]], REASONS[row["reason"]])
-        for row in state.order_events.rows()
-    ]
-    positions = {name: float(state.positions["quantity"][place]) for place, name in enumerate(state.symbols)}
-    return Real(fills, transitions, positions)
-
-
-def differences(scenario: Scenario) -> Iterator[str]:
-    """Yield what the engine and the simulator do not agree on, worst first."""
-    real, plain = run_real(scenario), simulate(scenario)
-    yield from _fill_differences(real, plain)
-    ids = {each[1] for each in real.transitions} | {each.order for each in plain.transitions}
-    for order in sorted(ids):
-        theirs = [(at, status, reason) for at, each, status, reason in real.transitions if each == order]
-        ours = [(each.at, each.status, each.reason) for each in plain.transitions if each.order == order]
-        for place in range(max(len(ours), len(theirs))):
-            wanted, got = (rows[place] if place < len(rows) else None for rows in (ours, theirs))
-            if wanted != got:
-                yield f"order {order}, transition {place}: the simulator says {wanted}, the engine {got}"
-                break
-    for symbol, quantity in real.positions.items():
-        expected = float(plain.positions.get(symbol, 0))
-        if abs(expected - quantity) > 1e-9:
-            yield f"position of {symbol}: the simulator says {expected}, the engine {quantity}"
-
-
-def _fill_differences(real: Real, plain: Outcome) -> Iterator[str]:
-    ours = [
-        tuple(float(part) if not isinstance(part, (int, str)) else part for part in vars(each).values())
-        for each in plain.fills
-    ]
-    for place in range(max(len(ours), len(real.fills))):
-        wanted, got = (rows[place] if place < len(rows) else None for rows in (ours, real.fills))
-        if wanted is None or got is None or not all(map(_equal, wanted, got)):
-            yield f"fill {place}: the simulator says {wanted}, the engine {got}"
-            return
-
-
-def _equal(one: Any, other: Any) -> bool:
-    if isinstance(one, float):
-        return bool(abs(one - other) <= 1e-9 * max(1.0, abs(one)))
-    return bool(one == other)

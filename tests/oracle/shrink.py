@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import MISSING, fields, is_dataclass, replace
+from typing import Any
 
 from .scenario import Amend, Cancel, Costs, Feed, FillRules, Instrument, Oco, Place, Request, Scenario, Step, names_of
 
@@ -41,6 +42,9 @@ def _without_something(scenario: Scenario) -> Iterator[Scenario]:
             steps = (*scenario.script[:place], Step(step.at, simpler), *scenario.script[place + 1 :])
             yield replace(scenario, script=_tidy(steps))
     yield from (
+        *(replace(scenario, actions=_without(scenario.actions, place)) for place in range(len(scenario.actions))),
+        *(replace(scenario, listings=_without(scenario.listings, place)) for place in range(len(scenario.listings))),
+        *_simpler_accounts(scenario),
         replace(scenario, costs=Costs()),
         replace(scenario, instrument=Instrument()),
         replace(scenario, latency=0),
@@ -48,6 +52,19 @@ def _without_something(scenario: Scenario) -> Iterator[Scenario]:
     )
     for name, value in vars(FillRules()).items():
         yield replace(scenario, rules=replace(scenario.rules, **{name: value}))
+
+
+def _without(rows: tuple[Any, ...], place: int) -> tuple[Any, ...]:
+    return rows[:place] + rows[place + 1 :]
+
+
+def _simpler_accounts(scenario: Scenario) -> Iterator[Scenario]:
+    for place, account in enumerate(scenario.accounts):
+        for each in fields(account):
+            if each.name not in ("name", "venue", "capital") and getattr(account, each.name) != each.default:
+                simpler = replace(account, **{each.name: each.default})
+                rows = (*scenario.accounts[:place], simpler, *scenario.accounts[place + 1 :])
+                yield replace(scenario, accounts=rows)
 
 
 def _with_feed(scenario: Scenario, number: int, feed: Feed) -> Scenario:
@@ -79,15 +96,37 @@ def _tidy(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     return tuple(kept)
 
 
+def brief(value: Any) -> str:
+    """Return Python that makes a value again, without what is as usual."""
+    if isinstance(value, tuple):
+        return "(" + "".join(f"{brief(each)}, " for each in value) + ")"
+    if not is_dataclass(value):
+        return repr(value)
+    given = []
+    for each in fields(value):
+        part = getattr(value, each.name)
+        usual = each.default if each.default_factory is MISSING else each.default_factory()
+        if part != usual:
+            given.append(f"{each.name}={brief(part)}")
+    return f"{type(value).__name__}({', '.join(given)})"
+
+
+def kind_of(difference: str) -> str:
+    """Return what a difference is about, without its numbers."""
+    about = difference.split(", transition")[0].split(":")[0]
+    return "".join(letter for letter in about if not letter.isdigit())
+
+
 def snippet(scenario: Scenario) -> str:
     """Return Python that runs a scenario through both and prints where they differ."""
     return "\n".join(
         [
             "# run in tests/ with the project's interpreter",
-            "from oracle.native import differences",
+            "from oracle.comparing import differences",
             "from oracle.scenario import *",
+            "from oracle.terms import *",
             "nan, inf = float('nan'), float('inf')",
-            f"scenario = {scenario!r}",
+            f"scenario = {brief(scenario)}",
             "print(*differences(scenario), sep='\\n')",
         ]
     )
