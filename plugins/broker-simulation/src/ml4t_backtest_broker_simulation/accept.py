@@ -141,7 +141,8 @@ def refusal(run: Run, request: Record, i: int) -> int:
     symbol = request["symbol"]
     if symbol < 0 or symbol >= len(run.books):
         return R_SYMBOL
-    if request["account"] < 0 or request["account"] >= len(run.accounts):
+    account = request["account"]  # each has a row per currency
+    if account < 0 or account * max(1, run.accounts[0]["currencies"]) >= len(run.accounts):
         return R_ACCOUNT
     if used:
         return R_CLIENT

@@ -1,7 +1,7 @@
 """Named bundles of settings with which orders fill as in another engine; see docs/reference/profiles.md.
 
-A profile is the settings that a user could have written: tables of models, and keys of the broker. What the
-user names takes the place of the profile's.
+A profile is the settings that a user could have written: tables of models, keys of the broker, and of accounts
+(``account``). What the user names takes the place of the profile's.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ PROFILES: Final[Mapping[str, Mapping[str, Any]]] = {
         },
         "slippage": {"use": "bps", "bps": 5.0},
         "commission": {"use": "per-share", "rate": 0.001},
+        "account": {"type": "unlimited"},
     },
     "backtrader": {
         "fill": {
@@ -34,10 +35,11 @@ PROFILES: Final[Mapping[str, Mapping[str, Any]]] = {
             "volume_shared": False,
             "slippage_on": "stops",
             "slippage_within": "bar",
-        }
+        },
+        "account": {"type": "cash", "check": "fill"},
     },
-    "vectorbt": {"fill": {"use": "same-close"}},
-    "lean": {"fill": {"use": "next-open", "limit": "cross"}},
+    "vectorbt": {"fill": {"use": "same-close"}, "account": {"type": "cash", "check": "fill"}},
+    "lean": {"fill": {"use": "next-open", "limit": "cross"}, "account": {"type": "margin", "check": "submit"}},
     "realistic": {
         "fill": {"use": "next-open", "limit": "cross", "volume_limit": 0.1, "volume_basis": "trailing"},
         "slippage": {"use": "bps", "bps": 5.0},

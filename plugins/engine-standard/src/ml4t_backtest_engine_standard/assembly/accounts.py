@@ -127,7 +127,8 @@ def _read(value: dict[str, Any], where: str, tables: Tables, errors: Errors) -> 
 def _amounts(value: object, currency: str, where: str, errors: Errors) -> dict[str, float]:
     """Return amounts by currency; a number alone is of ``currency``."""
     given = value if isinstance(value, Mapping) else {currency: value}
-    out = {str(name): float(amount) for name, amount in given.items() if _is_amount(amount)}
+    out = {str(name): _amount(amount) for name, amount in given.items()}
+    out = {name: amount for name, amount in out.items() if np.isfinite(amount)}
     if len(out) < len(given) or not all(out) or not any(amount > 0.0 for amount in out.values()):
         known = "an amount above 0" if currency else "a table of amounts such as { USD = 1e6 }"
         errors.add(where, f"was {value!r}, expected {known}")
@@ -135,8 +136,10 @@ def _amounts(value: object, currency: str, where: str, errors: Errors) -> dict[s
     return out
 
 
-def _is_amount(value: object) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and 0.0 <= value < np.inf
+def _amount(value: object) -> float:
+    """Return a number of at least 0; NaN for anything else."""
+    plain = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return float(value) if plain and 0.0 <= value < np.inf else np.nan  # type: ignore[arg-type, operator]  # it is one
 
 
 def _check_twice(pairs: Sequence[tuple[str, str]], what: str, errors: Errors) -> None:

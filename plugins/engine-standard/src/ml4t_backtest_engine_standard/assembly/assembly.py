@@ -78,6 +78,7 @@ class _Assembly:
         self.owners: list[tuple[object, ComponentRef]] = []
         self.used = {name: version(name) for name in ("ml4t-backtest-kernel", "ml4t-backtest-engine-standard")}
         self.names: list[str] = []
+        self.account_defaults: Mapping[str, Any] = {}
 
     def parts(self) -> Parts:
         settings = self.settings
@@ -95,11 +96,10 @@ class _Assembly:
         ]
         strategy, setup = self._strategy()
         broker_table = self._broker_table()
-        account_defaults = broker_table.pop("account", {})
         models = self._models(broker_table)
         broker = self._build("broker", broker_table, "broker")
         tables = Tables(self._build)
-        accounts = read_accounts(settings, account_defaults, tables, self.errors)
+        accounts = read_accounts(settings, self.account_defaults, tables, self.errors)
         portfolio = self._portfolio(accounts, None)
         risk = [self._build("risk", table, f"risk.{i}") for i, table in enumerate(settings.get("risk") or [])]
         reporters = [
@@ -277,7 +277,9 @@ class _Assembly:
             target = self.host.components.resolve("broker", table["use"], self.run.base_dir).load()
         except InputError:
             return table  # reported where the broker is built
-        for key, default in getattr(target, "defaults", dict)(table).items():
+        defaults = dict(getattr(target, "defaults", dict)(table))
+        self.account_defaults = defaults.pop("account", {})
+        for key, default in defaults.items():
             own = table.setdefault(key, default)
             if isinstance(own, Mapping) and "use" not in own:
                 table[key] = {**default, **own}

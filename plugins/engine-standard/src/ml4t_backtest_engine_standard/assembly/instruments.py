@@ -210,7 +210,7 @@ def _rows_of(
     unused = [name for name in frame.columns if name not in known]
     frame = frame.select(name for name in frame.columns if name in known)
     frame = frame.with_columns(pl.col(pl.Datetime).dt.date(), pl.col(pl.Float32, pl.Float64).fill_nan(None))
-    rows = {
+    rows: dict[str, Mapping[str, Any]] = {
         f"{where} row {number}": {key: value for key, value in row.items() if value is not None}
         for number, row in enumerate(frame.iter_rows(named=True))
     }

@@ -192,8 +192,11 @@ class Outbox:
         return order_id in self._cancelled or (is_target and order_id < self._replaced.get(symbol, 0))
 
     def take(self) -> NDArray[np.void]:
-        """Return the waiting requests and start a new round."""
+        """Return the waiting requests, each with the account that trades its symbol, and start a new round."""
         rows = self._rows[: self.count]
+        if len(self._state.accounts) > len(self._state.currencies):
+            plain = (rows["account"] == 0) & (rows["symbol"] >= 0)  # risk managers may name another
+            rows["account"][plain] = self._state.instruments["account"][rows["symbol"][plain]]
         self._rows = np.empty(len(self._rows), REQUEST)
         self.count = self._orders = 0
         self.unusual = False
