@@ -32,7 +32,7 @@ class Accounting:
 def a_result(**settings) -> Result:
     state = RunState()
     state.add_symbols(["AAA"])
-    state.ledger.restore(np.array([(0, -1, -1, 0, 0, 1000.0, 1000.0)], LEDGER))
+    state.ledger.restore(np.array([(0, -1, -1, 0, 0, 1000.0, 1000.0, 0, 0.0, 0.0, 0.0)], LEDGER))
     equity = np.zeros(1, EQUITY)
     equity["timestamp"], equity["session"], equity["equity"] = DAY, 1, 1250.0
     state.equity.restore(equity)

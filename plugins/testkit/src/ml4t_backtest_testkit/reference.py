@@ -199,9 +199,15 @@ def _apply_fill(
         if kind == "fill" or amount:
             account["cash"] += amount
             who = (fill["known_at"], fill["order_id"], fill["symbol"], fill["account"])
-            ledger[counters[RunState.LEDGER]] = (*who, LEDGER_KINDS.index(kind), amount, account["cash"])
+            _write(ledger[counters[RunState.LEDGER]], (*who, LEDGER_KINDS.index(kind), amount, account["cash"]))
             counters[RunState.LEDGER] += 1
     return realised
+
+
+def _write(row: NDArray[np.void], values: tuple[float, ...]) -> None:
+    """Write the first columns of a LEDGER row; the others are 0."""
+    for name, value in zip(LEDGER.names or (), values, strict=False):
+        row[name] = value
 
 
 class PlainPortfolio(Portfolio):
@@ -214,7 +220,7 @@ class PlainPortfolio(Portfolio):
         self._state = state
         cash = sum(capital.values())
         state.accounts[0]["cash"] = state.accounts[0]["start_cash"] = cash
-        state.ledger.reserve(1)[0] = np.array([(0, -1, -1, 0, 0, cash, cash)], LEDGER)[0]
+        _write(state.ledger.reserve(1)[0], (0, -1, -1, 0, LEDGER_KINDS.index("deposit"), cash, cash))
         state.counters[RunState.LEDGER] = 1
 
     def _values(self) -> NDArray[np.float64]:
