@@ -108,6 +108,8 @@ def plan_actions(rows: pl.DataFrame, sessions: SessionTable, where: str) -> list
     Raises:
         DataError: Everything that is wrong with them, with their rows.
     """
+    if not rows.width:
+        return []
     if lacking := [name for name in ("symbol", "kind", "ex_date") if name not in rows.columns]:
         what = f"{where}: no column {', '.join(lacking)}; it has {', '.join(rows.columns)}"
         raise DataError(f'{what}; name it, as in columns = {{ {lacking[0]} = "column" }}')
