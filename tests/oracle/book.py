@@ -55,6 +55,7 @@ class Order:
     triggered: bool = False
     cancelled_at: int | None = None
     asked_to_end: bool = False
+    ends_as: str = "cancelled-by-strategy"
     amended_at: int | None = None
     pending: dict[str, Decimal] = field(default_factory=dict)
     done: bool = False

@@ -16,6 +16,7 @@ from .rates import MissingRateError
 from .sampling import Sample
 from .scenario import Scenario
 from .settings import EPOCH, FIRST, last_names
+from .silence import TooSilentError
 from .simulator import Outcome, simulate
 
 _NS = 1_000_000_000
@@ -121,7 +122,7 @@ def differences(scenario: Scenario) -> Iterator[str]:
     real: Real | None
     try:
         plain = simulate(scenario)
-    except MissingRateError:
+    except (MissingRateError, TooSilentError):
         plain = None
     try:
         real = run_real(scenario)
@@ -130,7 +131,7 @@ def differences(scenario: Scenario) -> Iterator[str]:
         if plain is not None:
             yield f"the engine stopped: {error}"
     if plain is None and real is not None:
-        yield "the engine went on without a rate"
+        yield "the engine went on, where a rate is missing or a position has no price"
     if real is None or plain is None:
         return
     yield from _fill_differences(real, plain)

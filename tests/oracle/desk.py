@@ -28,6 +28,9 @@ class Desk:
         newest: The newest row of each symbol.
         gone: Symbols that were delisted or have expired.
         due: (session, ledger row) of cash that is paid at the open of that session.
+        priced: Sessions that have a price of each symbol.
+        silent: Symbols whose last price is too old.
+        columns: Place of each symbol in the order in which rows named them.
         refused, cut: What buying power said about the orders of a round, by name.
     """
 
@@ -42,6 +45,9 @@ class Desk:
         self.accounts = Accounts(scenario, self.marks, Rates(scenario, self.marks))
         self.gone: set[str] = set()
         self.due: list[tuple[int, Entry]] = []
+        self.priced: dict[str, list[int]] = {}
+        self.silent: set[str] = set()
+        self.columns: dict[str, int] = {}
         self.refused: dict[str, str] = {}
         self.cut: dict[str, Decimal] = {}
         self.newest: dict[str, Row] = {}
@@ -62,6 +68,10 @@ class Desk:
         """Return what may fill, oldest first."""
         return [each for each in self.orders if each.is_open and symbol in (None, each.symbol)]
 
+    def column(self, symbol: str) -> int:
+        """Return the place of a symbol among all."""
+        return self.columns.get(symbol, len(self.columns))
+
     def ended(self, symbol: str) -> str:
         """Return why a symbol cannot be traded now, empty where it can.
 
@@ -70,6 +80,8 @@ class Desk:
         """
         if symbol in self.gone:
             return "delisted"
+        if symbol in self.silent:
+            return "mark-too-old"
         listing, sessions = self.scenario.listing(symbol), self.scenario.sessions
         early = listing.listed_from is not None and self.now < sessions[listing.listed_from][0]
         late = listing.listed_to is not None and self.now >= sessions[listing.listed_to][1]

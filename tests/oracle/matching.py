@@ -170,12 +170,12 @@ def _after_row(desk: Desk, order: Order, hand: RowAtHand) -> tuple[str, str] | N
     if order.amended_at is not None and row.end >= order.amended_at:
         order.adopt()
         if order.remaining <= 0:
-            return "cancelled", "cancelled-by-strategy"
+            return "cancelled", order.ends_as
     if order.time_in_force in ("IOC", "FOK") and met:
         return "cancelled", "not-whole" if order.time_in_force == "FOK" else "remainder-of-ioc"
     # "the order ends with the first row or session's close that shows that nothing came before" (orders)
     if order.cancelled_at is not None and row.end >= order.cancelled_at:
-        return "cancelled", "cancelled-by-strategy" if order.asked_to_end else "one-cancels-other"
+        return "cancelled", order.ends_as if order.asked_to_end else "one-cancels-other"
     # "with the first bar of their session (OPG; a bar without an open is one)"
     if order.time_in_force == "OPG" and starts_in_its_session(order, row):
         return "expired", "open-missed"

@@ -15,7 +15,7 @@ from ml4t.backtest.interfaces import Calendar
 from ml4t.backtest.plugins import PluginHost
 
 from .scenario import Amend, Bracket, Cancel, Feed, FillRules, Oco, Place, Request, Scenario, names_of
-from .settings import EPOCH, FIRST, ticker, ticker_of, world_of
+from .settings import EPOCH, FIRST, ticker_at, ticker_of, world_of
 
 _START = int(EPOCH.timestamp())
 _NS = 1_000_000_000
@@ -91,7 +91,7 @@ class Scripted(Strategy):
 
     def _ask(self, context, request):
         def named(symbol):
-            return ticker(self._scenario, symbol, context.now_ns // _NS - _START)
+            return ticker_at(self._scenario, symbol, context.now_ns // _NS - _START)
 
         match request:
             case Place():

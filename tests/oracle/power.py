@@ -15,6 +15,7 @@ from .scenario import Amend, Bracket, Cancel, Oco, Place, Request
 from .terms import Account
 
 REFUSED_BY_MONEY = "no-buying-power"
+SLACK = Decimal("1e-9")
 
 
 @dataclass
@@ -65,7 +66,7 @@ def judge(desk: Desk, requests: list[Request]) -> Verdicts:
     }
     for order in desk.working():
         if counts(order) and order.id not in freed:
-            opens[order.symbol].add(order.side * (order.pending.get("size", order.size) - order.filled))
+            opens[order.symbol].add(order.side * (_whole(order) - order.filled))
     late = []
     for wish in wishes:  # "those that only reduce first"
         if _only_reduces(desk, opens[wish.symbol], wish):
@@ -101,13 +102,18 @@ def _wishes(desk: Desk, requests: list[Request]) -> list[Wish]:
                 found.append(Wish(request.symbol, _finite(request.quantity), request.name))
             case Amend() if request.quantity is not None and request.order in desk.by_name:
                 order = desk.by_name[request.order]
-                more = abs(_finite(request.quantity)) - order.pending.get("size", order.size)
+                more = abs(_finite(request.quantity)) - _whole(order)
                 same_side = (request.quantity > 0) == (order.side > 0)
                 if counts(order) and order.is_open and same_side and more > 0:
                     found.append(Wish(order.symbol, order.side * more, place=place))
             case Oco():
                 pass
     return [wish for wish in found if wish.quantity]
+
+
+def _whole(order: Order) -> Decimal:
+    """Return the quantity that an order may come to have: an amendment downwards frees nothing before it holds."""
+    return max(order.size, order.pending.get("size", order.size))
 
 
 def _finite(quantity: float) -> Decimal:
@@ -123,13 +129,13 @@ def _only_reduces(desk: Desk, on_its_way: Open, wish: Wish) -> bool:
 
 
 def _refusal(desk: Desk, account: Account, opens: dict[str, Open], wish: Wish) -> str:
-    if account.check not in ("submit", "both"):
-        return ""
     after = _with(opens, wish)
     if reason := _not_borrowable(desk, account, after[wish.symbol], wish):
         return reason
-    if account.type == "unlimited":
+    if account.type == "unlimited" or account.check not in ("submit", "both"):
         return ""
+    if wish.symbol not in desk.marks:
+        return "no-mark"
     place = desk.scenario.account(wish.symbol)
     equity = desk.accounts.equity(place)
     if equity <= 0:  # "Where equity is zero or below only reducing orders pass."
@@ -137,15 +143,23 @@ def _refusal(desk: Desk, account: Account, opens: dict[str, Open], wish: Wish) -
     mine = [symbol for symbol in {*after, *desk.accounts.held()} if desk.scenario.account(symbol) == place]
     if account.type == "margin":
         needed = [_needed(desk, symbol, after.get(symbol, Open())) for symbol in mine]
-        return REFUSED_BY_MONEY if sum(needed, NOTHING) > equity else ""
-    if wish.quantity < 0:
+        return REFUSED_BY_MONEY if _exceeds(sum(needed, NOTHING), equity) else ""
+    by_value = [symbol for symbol in mine if desk.accounts.settles(symbol) == "value"]
+    if wish.quantity < 0 and wish.symbol in by_value:
         below_zero = desk.accounts.quantity(wish.symbol) < after[wish.symbol].sells
         return "short-not-allowed" if below_zero else ""
-    cost = sum((_at_marks(desk, symbol, after[symbol].buys) for symbol in mine if symbol in after), NOTHING)
+    cost = sum((_at_marks(desk, symbol, after[symbol].buys) for symbol in by_value if symbol in after), NOTHING)
+    # "instruments that do not settle by value claim their initial margin"
+    cost += sum((_needed(desk, each, after.get(each, Open())) for each in mine if each not in by_value), NOTHING)
     hand = desk.accounts.cash(place, settled=not account.use_unsettled)
     if account.use_unsettled:
-        hand += sum((_at_marks(desk, symbol, after[symbol].sells) for symbol in mine if symbol in after), NOTHING)
-    return REFUSED_BY_MONEY if cost > hand else ""
+        hand += sum((_at_marks(desk, symbol, after[symbol].sells) for symbol in by_value if symbol in after), NOTHING)
+    return REFUSED_BY_MONEY if _exceeds(cost, hand) else ""
+
+
+def _exceeds(needed: Decimal, there: Decimal) -> bool:
+    """Whether something is too much by more than a rounding."""
+    return needed > there + abs(there) * SLACK
 
 
 def _with(opens: dict[str, Open], wish: Wish) -> dict[str, Open]:
@@ -183,7 +197,8 @@ def _scale(desk: Desk, account: Account, opens: dict[str, Open], wish: Wish, ver
     low, high = 0, int(abs(wish.quantity) // desk.lot)
     while low < high:
         middle = (low + high + 1) // 2
-        passes = not _refusal(desk, account, opens, Wish(wish.symbol, side * middle * desk.lot, wish.name))
+        part = Wish(wish.symbol, side * middle * desk.lot, wish.name)
+        passes = _only_reduces(desk, opens[wish.symbol], part) or not _refusal(desk, account, opens, part)
         low, high = (middle, high) if passes else (low, middle - 1)
     if not low or wish.place >= 0:
         return REFUSED_BY_MONEY

@@ -27,7 +27,7 @@ def carry_out(desk: Desk, request: Request, refused: str = "") -> None:
         case Bracket():
             _bracket(desk, request)
         case Cancel():
-            cancel(desk, desk.by_name[request.order])
+            cancel(desk, desk.by_name[request.order], request.reason)
         case Amend() if refused:
             desk.answer(desk.by_name[request.order], refused)
         case Amend():
@@ -210,17 +210,17 @@ def _acts_at_once(desk: Desk, order: Order, effective: int) -> bool:
     return order.status == "held" or ended_now or first >= effective
 
 
-def cancel(desk: Desk, order: Order) -> None:
+def cancel(desk: Desk, order: Order, reason: str) -> None:
     """End an order, or note that its end was asked for: "A request acts on prices that form after it."."""
     if order.is_over or order.asked_to_end:
         desk.answer(order, "already-done")
         return
     effective = desk.now + desk.scenario.latency
     if _acts_at_once(desk, order, effective):
-        desk.end(order, "cancelled", "cancelled-by-strategy")
+        desk.end(order, "cancelled", reason)
         return
     order.cancelled_at = effective if order.cancelled_at is None else min(order.cancelled_at, effective)
-    order.asked_to_end = True
+    order.asked_to_end, order.ends_as = True, reason
     for other in order.others:
         if other.is_open and other.cancelled_at is None:
             other.cancelled_at = effective

@@ -102,7 +102,8 @@ def _unrealised(accounts: Accounts, place: int, currency: str) -> Decimal:
 
 
 def _margin(accounts: Accounts, held: list[str], *, initial: bool) -> Decimal:
-    needed = [accounts.requirement(symbol, abs(accounts.quantity(symbol)), initial=initial) for symbol in held]
+    bound = [each for each in held if accounts.scenario.accounts[accounts.scenario.account(each)].type != "unlimited"]
+    needed = [accounts.requirement(symbol, abs(accounts.quantity(symbol)), initial=initial) for symbol in bound]
     return sum(needed, NOTHING)
 
 

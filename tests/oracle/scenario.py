@@ -153,9 +153,10 @@ class Amend:
 
 @dataclass(frozen=True)
 class Cancel:
-    """The end of an order."""
+    """The end of an order, with the reason that it will have."""
 
     order: str
+    reason: str = "cancelled-by-strategy"
 
 
 Request: TypeAlias = Place | Bracket | Oco | Amend | Cancel

@@ -42,18 +42,18 @@ def random_scenario(seed: int) -> Scenario:
         for day in range(days)
     )
     step = rng.choice((0.125, 0.25, 0.5, 0.5))
-    rules = _rules(rng, shape)
+    rules = random_rules(rng, shape)
     symbols = ("AA", "BB")[: rng.choice((1, 1, 2))]
     walks = {symbol: Walk(rng, step, 10.0) for symbol in symbols}
     feeds: tuple[Feed, ...]
     if shape == "mixed":
         ticks = {"ZZ": Walk(rng, step, 10.0)}
-        feeds = (_bars(rng, walks, sessions, 1), _ticks(rng, ticks, sessions, "trade"))
+        feeds = (random_bars(rng, walks, sessions, 1), random_ticks(rng, ticks, sessions, "trade"))
         symbols += ("ZZ",)
     elif shape in ("quotes", "trades"):
-        feeds = (_ticks(rng, walks, sessions, shape[:-1]),)
+        feeds = (random_ticks(rng, walks, sessions, shape[:-1]),)
     else:
-        feeds = (_bars(rng, walks, sessions, 1 if shape == "daily" else 3),)
+        feeds = (random_bars(rng, walks, sessions, 1 if shape == "daily" else 3),)
     instrument = Instrument(
         lot=rng.choice((None, None, None, 1.0, 10.0)),
         tick=rng.choice((0.0, 0.0, 0.0, 1.0)),
@@ -65,7 +65,7 @@ def random_scenario(seed: int) -> Scenario:
         script=(),
         sessions=sessions,
         rules=rules,
-        costs=_costs(rng),
+        costs=random_costs(rng),
         instrument=instrument,
         latency=0 if same_close else rng.choice((0, 0, 0, 0, 60, 2 * HOUR)),
         strict_ticks=rng.random() < 0.2,
@@ -77,13 +77,14 @@ def random_scenario(seed: int) -> Scenario:
         step=step,
         lot=instrument.lot or 1.0,
         trails_on_grid=not instrument.tick,
-        instants=_instants(rng, scenario),
+        instants=random_instants(rng, scenario),
         closes=tuple(close for _, close in sessions),
     )
     return replace(scenario, script=random_script(desires))
 
 
-def _rules(rng: random.Random, shape: str) -> FillRules:
+def random_rules(rng: random.Random, shape: str) -> FillRules:
+    """Return rules of filling."""
     bars_only = shape in ("daily", "intraday")
     market = rng.choice(("open", "open", "open", "close", "vwap", *(("same-close",) if bars_only else ())))
     limited = rng.random() < 0.35 and market != "same-close"
@@ -100,7 +101,8 @@ def _rules(rng: random.Random, shape: str) -> FillRules:
     )
 
 
-def _costs(rng: random.Random) -> Costs:
+def random_costs(rng: random.Random) -> Costs:
+    """Return costs."""
     commission = rng.choice(("", "", "per-share", "percent", "per-trade"))
     rate = {"": 0.0, "per-share": 0.0078125, "percent": 0.0009765625, "per-trade": 1.5}[commission]
     minimum = rng.choice((0.0, 1.0)) if commission in ("per-share", "percent") else 0.0
@@ -112,7 +114,9 @@ def _maybe(rng: random.Random, value: float, odds: float = 0.04) -> float | None
     return None if rng.random() < odds else value
 
 
-def _bars(rng: random.Random, walks: dict[str, Walk], sessions: tuple[tuple[int, int], ...], per_session: int) -> Feed:
+def random_bars(
+    rng: random.Random, walks: dict[str, Walk], sessions: tuple[tuple[int, int], ...], per_session: int
+) -> Feed:
     rows: list[Row] = []
     has_vwap = True
     for number, (opens, closes) in enumerate(sessions):
@@ -137,7 +141,7 @@ def _bar(rng: random.Random, walk: Walk, symbol: str, start: int, end: int) -> B
     return Bar(symbol, start, end, *prices, _maybe(rng, volume), _maybe(rng, vwap))
 
 
-def _ticks(rng: random.Random, walks: dict[str, Walk], sessions: tuple[tuple[int, int], ...], kind: str) -> Feed:
+def random_ticks(rng: random.Random, walks: dict[str, Walk], sessions: tuple[tuple[int, int], ...], kind: str) -> Feed:
     rows: list[Row] = []
     for number, (opens, closes) in enumerate(sessions):
         ends = sorted(rng.randrange(opens // 60 + 1, closes // 60) * 60 for _ in range(rng.randint(2, 6)))
@@ -159,7 +163,7 @@ def _tick(rng: random.Random, walk: Walk, symbol: str, end: int, kind: str) -> Q
     return Quote(symbol, end, _maybe(rng, price), _maybe(rng, size), _maybe(rng, price + spread), _maybe(rng, other))
 
 
-def _instants(rng: random.Random, scenario: Scenario) -> tuple[int, ...]:
+def random_instants(rng: random.Random, scenario: Scenario) -> tuple[int, ...]:
     """Return instants at which something can be asked for: every symbol has been named, and rows are to come."""
     first: dict[str, int] = {}
     for feed in scenario.feeds:

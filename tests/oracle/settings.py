@@ -16,12 +16,21 @@ FIGURES = ("ratio", "amount", "value")
 
 
 def ticker(scenario: Scenario, symbol: str, instant: int) -> str:
-    """Return what a symbol is called at an instant: from the open of its session on a change has happened."""
+    """Return what a symbol is called for what forms from an instant on."""
     for action in scenario.actions:
         begins = scenario.sessions[action.session][0]
         if action.kind == "symbol-change" and action.symbol == symbol and begins <= instant:
             return action.new_symbol
     return symbol
+
+
+def ticker_at(scenario: Scenario, symbol: str, instant: int) -> str:
+    """Return what a strategy that is called at an instant calls a symbol.
+
+    Where sessions touch, an action comes after all else of the instant.
+    """
+    touching = any(close == instant for _, close in scenario.sessions)
+    return ticker(scenario, symbol, instant - touching)
 
 
 def ticker_of(scenario: Scenario, row: Row) -> str:

@@ -14,6 +14,7 @@ stand above each piece:
     accounts, rates    cash and positions, and what a currency is worth
     actions, restating what corporate actions do to positions and to orders
     payments           what holding something costs
+    silence            what becomes of a symbol without prices
     sampling           what a session's close comes to
 """
 
@@ -31,7 +32,10 @@ from .power import judge
 from .requests import carry_out
 from .sampling import Sample, Sampler, called
 from .scenario import Bar, Cancel, Place, Quote, Row, Scenario, Step
+from .silence import listen, note_prices
 from .views import exact
+
+LIQUIDATION = "liquidation"
 
 
 @dataclass(frozen=True)
@@ -62,12 +66,13 @@ def simulate(scenario: Scenario) -> Outcome:
             _begin_session(desk, opens.index(now))
         for row in rows:
             match_row(desk, row)
+            desk.columns.setdefault(row.symbol, len(desk.columns))
         _end_session(desk)
         _mark_all(desk, rows)
-        if touching:
-            _begin_session(desk, opens.index(now))
         steps = [step for step in scenario.script if step.at == now]
         if now in closes:
+            note_prices(desk, closes.index(now))
+            listen(desk, closes.index(now))
             found = called(desk)
             calls += [(now, place) for place in found]
             steps = [*_liquidations(desk, found), *steps]
@@ -83,9 +88,11 @@ def simulate(scenario: Scenario) -> Outcome:
             payments.vary(desk.accounts, now)
             actions.expire(desk, desk.accounts, closes.index(now))
             samples.append(sampler.take(desk, closes.index(now)))
+        if touching:
+            _begin_session(desk, opens.index(now))
     for order in desk.orders:  # "At the end of the run what is still open is cancelled (`end-of-run`)."
         if not order.is_over:
-            desk.note(order, "cancelled", "cancelled-by-strategy" if order.asked_to_end else "end-of-run")
+            desk.note(order, "cancelled", order.ends_as if order.asked_to_end else "end-of-run")
     positions = {symbol: holding.quantity for symbol, holding in desk.accounts.holdings.items()}
     return Outcome(desk.fills, desk.transitions, positions, desk.accounts.ledger, samples, calls)
 
@@ -132,11 +139,19 @@ def _liquidations(desk: Desk, called_for: list[int]) -> list[Step]:
     for place in called_for:
         if desk.scenario.accounts[place].margin_call != "liquidate":
             continue
-        mine = [order for order in desk.orders if not order.is_over and desk.scenario.account(order.symbol) == place]
-        wanted += [Step(desk.now, Cancel(order.name)) for order in mine]
-        for symbol in desk.accounts.held(place):
-            name = f"liquidation {len(desk.orders)} {symbol}"
-            wanted.append(Step(desk.now, Place(name, symbol, float(-desk.accounts.quantity(symbol)))))
+        under_way: dict[str, Decimal] = {}
+        for order in desk.orders:
+            if order.is_over or desk.scenario.account(order.symbol) != place:
+                continue
+            if order.name.startswith(LIQUIDATION):  # "repeated at the next close ... for what is not under way"
+                under_way[order.symbol] = under_way.get(order.symbol, Decimal(0)) + order.side * order.remaining
+            else:
+                wanted.append(Step(desk.now, Cancel(order.name, LIQUIDATION)))
+        for symbol in sorted(desk.accounts.held(place), key=desk.column):
+            quantity = -desk.accounts.quantity(symbol) - under_way.get(symbol, Decimal(0))
+            if quantity:
+                name = f"{LIQUIDATION} {desk.now} {symbol}"
+                wanted.append(Step(desk.now, Place(name, symbol, float(quantity))))
     return wanted
 
 
@@ -194,7 +209,7 @@ def _end_session(desk: Desk) -> None:
 def _end_of(desk: Desk, order: Order, session: int) -> tuple[str, str] | None:
     over = {"DAY": "day-over", "CLS": "close-missed", "OPG": "open-missed"}
     if order.cancelled_at is not None and order.cancelled_at <= desk.now:
-        return "cancelled", "cancelled-by-strategy" if order.asked_to_end else "one-cancels-other"
+        return "cancelled", order.ends_as if order.asked_to_end else "one-cancels-other"
     if order.time_in_force in over and order.day is not None and order.day <= session:
         return "expired", over[order.time_in_force]
     if order.expires_at is not None and order.expires_at <= desk.now:

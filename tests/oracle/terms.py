@@ -58,6 +58,8 @@ class Account:
     funding: tuple[Rate, ...] = ()
     day_count: int = 360
     margin_call: str = "note"
+    max_mark_age: int = 5
+    on_silence: str = "stop"
 
 
 @dataclass(frozen=True)
