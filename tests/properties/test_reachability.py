@@ -350,7 +350,32 @@ def minutes(seed=2, count=40, symbols=lambda place: ["ONLY1Q"]):
     return secrets.freeze(), frame
 
 
-def engine_of(strategy, prices, signals=None, *, batch=0, valid_for=None, **feed):
+def eventful(seed=3):
+    """Daily bars with actions whose figures, dates and names are secrets until they are known."""
+    secrets, prices, scores = daily(seed)
+    (change, split, gone, spin), names = (date(2024, 1, day) for day in (9, 10, 11, 12)), ("LISTED0Q", "RENAMED0Q")
+    opens = {day: ns(datetime(day.year, day.month, day.day, 14, 30, tzinfo=UTC)) for day in (change, split, gone, spin)}
+    renamed = (pl.col("symbol") == names[0]) & (pl.col("timestamp") >= change)
+    prices = prices.with_columns(symbol=pl.when(renamed).then(pl.lit(names[1])).otherwise("symbol"))
+    known = [ns(datetime(2024, 1, day, 18, tzinfo=UTC)) + day * 1_001 for day in (4, 5, 8, 9)]
+    secrets.stamps(known, known)
+    secrets.dates |= dict(zip((change, split, gone, spin), known, strict=True))
+    secrets.names |= {names[1]: opens[change], "SPUNOFFQ": opens[spin]}
+    actions = pl.DataFrame(
+        {
+            "symbol": [names[0], "LISTED0Q", "LISTED1Q", "LISTED2Q"],
+            "kind": ["symbol-change", "split", "delisting", "spin-off"],
+            "ex_date": [change, split, gone, spin],
+            "known_at": pl.Series(known).cast(pl.Datetime("ns", "UTC")),
+            "ratio": [None, *secrets.numbers(1.5, 2.5, known[1:2]), None, *secrets.numbers(0.1, 0.2, known[3:])],
+            "value": [None, None, *secrets.numbers(50, 60, known[2:])],
+            "new_symbol": [names[1], None, None, "SPUNOFFQ"],
+        }
+    ).with_columns(symbol=pl.when(pl.col("kind") == "split").then(pl.lit(names[1])).otherwise("symbol"))
+    return secrets.freeze(), prices, scores, actions
+
+
+def engine_of(strategy, prices, signals=None, *, batch=0, valid_for=None, actions=None, **feed):
     table = {"use": "frame", "name": "prices", "frame": prices, "batch_rows": batch, **feed}
     settings = {}
     if signals is not None:
@@ -359,6 +384,7 @@ def engine_of(strategy, prices, signals=None, *, batch=0, valid_for=None, **feed
     names = prices["symbol"].unique().to_list()
     return Engine(
         feed=table,
+        actions=actions,
         strategy=strategy,
         instruments=[{"symbol": name, "lot": 0.5} for name in names],
         clock={"calendar": Weekdays()} if feed["bar"] == "1d" else None,
@@ -387,6 +413,19 @@ def test_a_cross_section_shows_no_future(watch, batch, valid_for):
     watch["secrets"], prices, scores = daily()
     result = engine_of(watched(*EVERY)(), prices, scores, batch=batch, valid_for=valid_for, bar="1d").run()
     assert result.fills.height > 5
+    clean(watch, "on_start", "scheduled", *EVERY[:5], *EVERY[6:])
+
+
+@pytest.mark.parametrize("batch", [0, 7])
+@pytest.mark.parametrize("by_steps", [False, True])
+def test_actions_show_no_future(watch, batch, by_steps):
+    """Figures, dates, new names and columns of corporate actions, announced days before they take effect."""
+    watch["secrets"], prices, scores, actions = eventful()
+    strategy = watched(*EVERY)()
+    engine = engine_of(strategy, prices, scores, batch=batch, bar="1d", actions=actions)
+    drive(engine, by_steps)
+    names = set(engine.result.state.symbols.names)
+    assert {"RENAMED0Q", "SPUNOFFQ", "LISTED1Q", "LISTED1Q (2024-01-10)"} < names
     clean(watch, "on_start", "scheduled", *EVERY[:5], *EVERY[6:])
 
 
@@ -509,6 +548,18 @@ LEAKS = {
 }
 
 
+ACTION_LEAKS = {
+    "the table of actions": lambda run: run["actions"],
+    "the plan": lambda run: run["instants"].parts.actions,
+    "one action of it": lambda run: run["instants"].parts.actions[-1],
+    "the agenda": lambda run: run["instants"].agenda,
+    "who has which ticker": lambda run: run["instants"].parts.tickers,
+    "the columns to come": lambda run: run["instants"].columns,
+    "the dates": lambda run: run["actions"]["ex_date"].to_list(),
+    "the new names": lambda run: run["actions"]["new_symbol"].drop_nulls().to_list(),
+}
+
+
 class Leaky(Strategy):
     """Look once, amid the run, at the context."""
 
@@ -572,3 +623,14 @@ def test_released_columns_that_slice_the_feed_are_found(watch):
 def test_without_a_leak_nothing_is_found(watch):
     """The control of the tests above."""
     assert [] == leaking(watch, lambda run, instants: None)
+
+
+@pytest.mark.parametrize("leak", ACTION_LEAKS)
+def test_a_planted_action_is_found(watch, leak):
+    """Each way in which an action that is not known yet could hang on the context."""
+    watch["secrets"], prices, scores, actions = eventful()
+    engine = engine_of(Leaky(), prices, scores, bar="1d", actions=actions)
+    instants = engine._running.instants
+    instants.context.leak = ACTION_LEAKS[leak]({"actions": actions, "instants": instants})
+    engine.run()
+    assert watch["found"]
