@@ -26,8 +26,13 @@ FIGURES = (
     "cash", "equity", "receivable", "gross", "net", "profit", "commission", "dividends", "interest", "borrow",
     "funding", "fx_pnl",
 )  # fmt: skip
-_COLUMNS = {"gross": ("gross_exposure",), "net": ("net_exposure",), "stale": ("stale_exposure",)}
-_COLUMNS["profit"] = ("realised", "unrealised")
+# Columns of the engine that make a figure, where they are called otherwise.
+_COLUMNS: dict[str, tuple[str, ...]] = {
+    "gross": ("gross_exposure",),
+    "net": ("net_exposure",),
+    "stale": ("stale_exposure",),
+    "profit": ("realised", "unrealised"),
+}
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,8 @@ def run_real(scenario: Scenario) -> Real:
     """Run a scenario through the engine."""
     strategy = Scripted(scenario)
     engine = engine_of(scenario, strategy)
-    state = engine.run().state
+    result = engine.run()
+    state = result.state
     if strategy.due:
         raise LookupError(f"nobody was called at {sorted(strategy.due)}")
     fills = [
@@ -71,7 +77,7 @@ def run_real(scenario: Scenario) -> Real:
     positions = {name: float(state.positions["quantity"][place]) for place, name in enumerate(names)}
     equity = [{name: float(row[name]) for name in row.dtype.names or ()} for row in state.equity.rows()]
     held: dict[int, dict[str, float]] = defaultdict(dict)
-    for row in engine.result.positions.iter_rows(named=True):
+    for row in result.positions.iter_rows(named=True):
         name = last_names(scenario).get(row["symbol"], row["symbol"])
         held[(row["session"] - FIRST).days][name] = row["quantity"]
     return Real(fills, transitions, positions, _real_ledger(state, names), equity, held)

@@ -11,8 +11,10 @@ from .scenario import Amend, Bar, Bracket, Feed, Oco, Place, Request, Row, Scena
 from .scenarios import Walk, random_bars
 from .terms import Action
 
-KINDS = ("split", "split", "split", "dividend", "dividend", "stock-dividend", "merger", "spin-off", "symbol-change")
-KINDS = (*KINDS, "delisting")
+KINDS = (
+    "split", "split", "split", "dividend", "dividend", "stock-dividend", "merger", "spin-off", "symbol-change",
+    "delisting",
+)  # fmt: skip
 # Ratios by which a price on the grid stays a number without rounding; prices follow these.
 PLAIN = (2.0, 4.0, 0.5, 0.25, 0.125)
 
@@ -148,8 +150,8 @@ def in_halves(scenario: Scenario) -> Scenario:
 
 def _halved(request: Request, place: int) -> Request:
     if isinstance(request, Oco):
-        return Oco(tuple(_halved(leg, place) for leg in request.legs))  # type: ignore[misc]  # legs stay legs
+        return Oco(tuple(_halved(leg, place) for leg in request.legs))
     sized = isinstance(request, (Place, Bracket, Amend)) and request.quantity is not None
-    if sized and place % 2 and math.isfinite(request.quantity):  # type: ignore[union-attr,arg-type]  # just asked
-        return replace(request, quantity=request.quantity * 0.5)  # type: ignore[union-attr,operator,type-var]
+    if sized and place % 2 and math.isfinite(request.quantity):
+        return replace(request, quantity=request.quantity * 0.5)
     return request

@@ -64,10 +64,10 @@ def _interest(accounts: Accounts, now: int, place: int, account: Account, days: 
             continue
         debit, credit = 0.0, 0.0
         if account.interest and isinstance(account.interest[0], Rate):
-            row = newest(account.interest, currency, now)  # type: ignore[arg-type]
+            row = newest(account.interest, currency, now)
             debit, credit = (row.rate, row.credit) if row else (0.0, 0.0)
         else:
-            debit, credit = account.interest  # type: ignore[assignment,misc]
+            debit, credit = account.interest
         amount = cash * Decimal(debit if cash < 0 else credit) * days / account.day_count
         if amount:
             accounts.purse(place, currency).interest += amount

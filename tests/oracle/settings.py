@@ -112,5 +112,5 @@ def _actions(scenario: Scenario) -> pl.DataFrame:
     columns["pay_date"] = [None if row.pay is None else day(row.pay) for row in rows]
     columns["known_at"] = [None if row.known is None else EPOCH + timedelta(seconds=row.known) for row in rows]
     schema = {"symbol": pl.String, "kind": pl.String, "new_symbol": pl.String, "ex_date": pl.Date, "pay_date": pl.Date}
-    schema |= {"known_at": pl.Datetime("us", "UTC")} | dict.fromkeys(FIGURES, pl.Float64)  # type: ignore[dict-item]
+    schema |= {"known_at": pl.Datetime("us", "UTC")} | dict.fromkeys(FIGURES, pl.Float64)
     return pl.DataFrame({name: columns[name] for name in schema}, schema=schema)
