@@ -33,7 +33,7 @@ class Broker(ABC):
 
     @classmethod
     def defaults(cls, settings: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return what holds where a run names nothing else: models by kind, keys of the broker; ``account``: of each."""
+        """Return what holds where a run names nothing else: models by kind, keys of the broker, ``account``."""
         return {}
 
     @abstractmethod

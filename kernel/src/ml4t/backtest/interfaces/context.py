@@ -58,30 +58,40 @@ class SignalBatch:
 
 
 class Position(NamedTuple):
-    """A position as it is now; quantities are signed, prices in the instrument's currency."""
+    """A position as it is now; quantities are signed, prices and profits in the instrument's ``currency``."""
 
     symbol: str
     quantity: float
     average_price: float
     mark: float
     realised: float
+    currency: str = ""
+    account: str = ""
+    multiplier: float = 1.0
 
     @property
     def unrealised(self) -> float:
         """Profit and loss at the mark."""
-        return self.quantity * (self.mark - self.average_price) if self.quantity else 0.0
+        return self.quantity * (self.mark - self.average_price) * self.multiplier if self.quantity else 0.0
 
 
 class PortfolioView(Protocol):
-    """Cash, equity, exposure and positions as known now; read-only, in base currency."""
+    """Cash, equity, exposure and positions as known now, over all accounts; read-only, in base currency."""
 
     @property
     def cash(self) -> float:
         """Cash."""
 
+    def cash_in(self, currency: str) -> float:
+        """Return cash in one currency, of all accounts, in that currency."""
+
+    @property
+    def accounts(self) -> Mapping[str, Any]:
+        """Each account by its name, with ``cash``, ``equity`` and ``gross_exposure``, in base currency."""
+
     @property
     def equity(self) -> float:
-        """Cash plus marked positions."""
+        """Cash, receivable dividends and marked positions."""
 
     @property
     def gross_exposure(self) -> float:

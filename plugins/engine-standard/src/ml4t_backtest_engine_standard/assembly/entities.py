@@ -105,6 +105,21 @@ class Tickers:
         place = bisect_left(spell.since, instant)
         return spell.keys[place - 1] if place else ticker
 
+    def meant(self, action: PlannedAction) -> list[str]:
+        """Return the companies that an action may be of, the likeliest first.
+
+        Who has the ticker just before it takes effect, then who has it from then on; who gets the new one in a symbol
+        change; and where a company ends, also who had the ticker at the last close.
+        """
+        at = action.effective_at
+        if action.kind == "symbol-change":
+            return [self.key(action.new_symbol, at + 1)]
+        keys = [self.key(action.symbol, at), self.key(action.symbol, at + 1)]
+        if action.kind in ("merger", "delisting"):
+            row = int(np.searchsorted(self._sessions.close, at, side="right")) - 1
+            keys.append(self.key(action.symbol, int(self._sessions.close[max(0, row)])))
+        return keys
+
     def name(self, key: str, instant: int) -> str:
         """Return the ticker that a company has, or had last, at an instant."""
         spell = self._names.get(key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,10 +20,12 @@ from ml4t.backtest.interfaces.portfolio import Portfolio as Accounting
 from ml4t.backtest.interfaces.setup import Setup
 from ml4t.backtest.state import RunState
 from ml4t_backtest_engine_standard.context.adjusting import Adjustments, Basis
-from ml4t_backtest_engine_standard.context.handles import Portfolio, to_datetime
+from ml4t_backtest_engine_standard.context.handles import to_datetime
 from ml4t_backtest_engine_standard.context.ordering import Ordering
 from ml4t_backtest_engine_standard.context.outbox import Outbox
+from ml4t_backtest_engine_standard.context.portfolio import Portfolio
 from ml4t_backtest_engine_standard.context.sizing import Sizer
+from ml4t_backtest_engine_standard.loop.marks import Marks
 from ml4t_backtest_engine_standard.result.journal import Journal
 from ml4t_backtest_engine_standard.schedule import Schedule
 
@@ -53,6 +55,8 @@ class Context(Ordering):
         schedule: Schedule,
         setup: Setup,
         adjustments: Adjustments,
+        marks: Marks,
+        accounts: Sequence[str],
     ) -> None:
         self.rng = setup.rng
         self._setup = setup
@@ -66,11 +70,12 @@ class Context(Ordering):
         self._journal = journal
         self._schedule = schedule
         self._adjustments = adjustments
+        self._marks = marks
         self._bases: dict[str, Basis] = {}
         self._clients, self._tags = {}, {}
         self._opening: int | None = None
-        self._sizer = Sizer(state, outbox, self._fold, accounting.equity)
-        self.portfolio = Portfolio(accounting, state, self._fold)
+        self._sizer = Sizer(state, outbox, marks.fold, accounting.equity, marks.rates)
+        self.portfolio = Portfolio(accounting, state, marks, accounts)
 
     if not TYPE_CHECKING:  # type checkers know what there is
 
@@ -89,10 +94,6 @@ class Context(Ordering):
     def log(self) -> Any:
         """The structlog logger bound with the strategy's name, imported at first use."""
         return self._setup.log
-
-    def _fold(self) -> None:
-        for released in self._prices:
-            released.fold()
 
     @property
     def now(self) -> datetime:
@@ -125,7 +126,7 @@ class Context(Ordering):
     @property
     def universe(self) -> NDArray[np.bool_]:
         """Which symbols are priced now, bool (n,)."""
-        self._fold()
+        self._marks.fold()
         return np.asarray(np.isfinite(self._state.instruments["mark"]))
 
     def subscribe(
@@ -187,13 +188,13 @@ class Context(Ordering):
 
     def price(self, symbol: str | None = None) -> Any:
         """Return the last known price of a symbol, or of all, float64 (n,); NaN before the first."""
-        self._fold()
+        self._marks.fold()
         marks = self._state.instruments["mark"]
         return marks.copy() if symbol is None else float(marks[self.index(symbol)])
 
     def price_age(self, symbol: str | None = None) -> Any:
         """Return ns since the last price formed, for a symbol or for all, int64 (n,)."""
-        self._fold()
+        self._marks.fold()
         ages = self._state.now - self._state.instruments["mark_time"]
         return ages if symbol is None else int(ages[self.index(symbol)])
 
@@ -234,7 +235,7 @@ class Context(Ordering):
 
     def position(self, symbol: str) -> Position:
         """Return the position in a symbol, flat or not."""
-        self._fold()
+        self._marks.fold()
         return self.portfolio.position(self.index(symbol))
 
     def schedule(

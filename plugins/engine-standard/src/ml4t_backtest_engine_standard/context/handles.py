@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml4t.backtest.interfaces.context import Position
-from ml4t.backtest.interfaces.portfolio import Portfolio as Accounting
 from ml4t.backtest.state import (
     ACCEPTED,
     HELD,
@@ -24,7 +21,7 @@ from ml4t.backtest.state import (
 )
 from ml4t_backtest_engine_standard.context.outbox import Outbox, blank_requests
 
-__all__ = ["EPOCH", "Order", "Portfolio", "to_datetime"]
+__all__ = ["EPOCH", "Order", "to_datetime"]
 
 Floats = NDArray[np.float64]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -200,56 +197,3 @@ def _nobody() -> NDArray[np.void]:
 
 
 _NOBODY = _nobody()
-
-
-class Portfolio:
-    """Cash, equity, exposure and positions as known now; read-only."""
-
-    __slots__ = ("_accounting", "_fold", "_state")
-
-    def __init__(self, accounting: Accounting, state: RunState, fold: Callable[[], None]) -> None:
-        self._accounting = accounting
-        self._state = state
-        self._fold = fold
-
-    @property
-    def cash(self) -> float:
-        """Cash, base currency."""
-        return float(self._state.accounts["cash"].item(0))
-
-    @property
-    def equity(self) -> float:
-        """Cash plus marked positions, base currency."""
-        self._fold()
-        return self._accounting.equity()
-
-    @property
-    def gross_exposure(self) -> float:
-        """Sum of absolute position values, base currency."""
-        self._fold()
-        return self._accounting.exposure()[0]
-
-    @property
-    def net_exposure(self) -> float:
-        """Sum of signed position values, base currency."""
-        self._fold()
-        return self._accounting.exposure()[1]
-
-    @property
-    def quantities(self) -> Floats:
-        """Signed quantity per released symbol, float64 (n,)."""
-        return self._state.positions["quantity"].copy()
-
-    @property
-    def positions(self) -> dict[str, Position]:
-        """Positions that are not flat, by symbol, in the order of ``symbols``."""
-        self._fold()
-        held = np.flatnonzero(self._state.positions["quantity"])
-        found = [self.position(int(place)) for place in held]
-        return {position.symbol: position for position in found}
-
-    def position(self, symbol_id: int) -> Position:
-        """Return the position in one symbol, flat or not."""
-        row, instrument = self._state.positions[symbol_id], self._state.instruments[symbol_id]
-        values = (row["quantity"], row["average_price"], instrument["mark"], row["realised"])
-        return Position(self._state.symbols.names[symbol_id], *(float(value) for value in values))

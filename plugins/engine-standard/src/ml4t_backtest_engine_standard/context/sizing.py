@@ -1,7 +1,8 @@
 """From what a strategy asks for to order quantities, by one rule for one symbol and for baskets.
 
 Order = truncate((wanted - position - open orders) / lot) * lot, where wanted is the quantity itself, or
-amount / (mark x multiplier), or equity x fraction / (mark x multiplier), all as known at the decision.
+amount / (mark x multiplier x rate), or equity x fraction / (mark x multiplier x rate), all as known at the decision,
+amounts and equity in base currency.
 What is left of an earlier target's orders is replaced, not counted. A target of 0 closes whatever is held.
 """
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml4t.backtest.state import REASONS, RunState
+from ml4t_backtest_engine_standard.loop.rates import Rates
 
 __all__ = ["Sizer"]
 
@@ -48,16 +50,25 @@ class Sizer:
         outbox: Takes the requests.
         fold: Brings marks up to date.
         equity: Gives equity at these marks.
+        rates: Rates of exchange; None in runs of one currency.
 
     Attributes:
         baskets: Number of vector decisions that led to orders.
     """
 
-    def __init__(self, state: RunState, outbox: _Orders, fold: Callable[[], None], equity: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        state: RunState,
+        outbox: _Orders,
+        fold: Callable[[], None],
+        equity: Callable[[], float],
+        rates: Rates | None = None,
+    ) -> None:
         self._state = state
         self._outbox = outbox
         self._fold = fold
         self._equity = equity
+        self._rates = rates
         self.baskets = 0
 
     def place(self, kind: str, symbols: Ints, amounts: Floats, tag: int, *, basket: bool = False) -> Ints:
@@ -77,6 +88,9 @@ class Sizer:
         rows = slice(None) if basket else symbols  # a basket names every symbol, in order
         if not kind.endswith("quantity"):
             self._fold()
+            if self._rates is not None:
+                self._rates.check()
+                self._rates.needed(symbols[np.nan_to_num(amounts) != 0.0])
         instruments = self._state.instruments[rows]
         wanted = quantity = self._wanted(kind.removeprefix("target_"), instruments, amounts)
         replaces, from_targets = False, quantity
@@ -121,6 +135,7 @@ class Sizer:
         if kind == "quantity":
             return amounts
         unit = instruments["mark"] * instruments["multiplier"]
+        unit = unit if self._rates is None else unit * self._rates.rates[instruments["currency"]]
         value = amounts * self._equity() if kind == "percent" else amounts
         with np.errstate(all="ignore"):
             return np.where(amounts == 0.0, 0.0, value / unit)

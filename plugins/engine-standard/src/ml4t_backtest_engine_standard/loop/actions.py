@@ -84,7 +84,7 @@ class CorporateActions:
         return news
 
     def _tell(self, action: PlannedAction) -> None:
-        column = self._columns.find(action.symbol, action.effective_at)
+        column = self._columns.company(action)
         if column is None:
             return
         named = (("ratio", action.ratio), ("amount", action.amount), ("value", action.value))
@@ -102,7 +102,7 @@ class CorporateActions:
             self._apply(planned, other)
 
     def _apply(self, planned: PlannedAction, other: int) -> None:
-        column = self._columns.find(planned.symbol, planned.effective_at)
+        column = self._columns.company(planned)
         if column is None:
             return
         self.unsaid = True

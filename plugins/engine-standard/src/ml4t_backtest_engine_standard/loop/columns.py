@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -60,7 +60,7 @@ class Columns:
         while self._given < len(self._giving) and self._giving[self._given].effective_at <= instant:
             action = self._giving[self._given]
             self._given += 1
-            if any(key in self._coming for key in self._meant(action)):
+            if any(key in self._coming for key in self._tickers.meant(action)):
                 self._coming.setdefault(self._received(action), len(self._coming))
 
     def admit(self, keys: Sequence[str]) -> list[str]:
@@ -78,16 +78,17 @@ class Columns:
         key = self._received(action)
         if key in self._ids:
             return self._ids[key], []
-        if not any(each in self._ids for each in self._meant(action)):
+        if not any(each in self._ids for each in self._tickers.meant(action)):
             return -1, []
         return len(self._ids), [self._add(key)]
 
     def find(self, ticker: str, instant: int) -> int | None:
-        """Return the column of the company that a ticker means at an ex date; None where there is none.
+        """Return the column of the company of a row of this ticker that formed at an instant; None where none is."""
+        return self._ids.get(self._tickers.key(ticker, instant))
 
-        Who has the ticker just before comes first, unless it trades no more.
-        """
-        for key in (self._tickers.key(ticker, instant), self._tickers.key(ticker, instant + 1)):
+    def company(self, action: PlannedAction) -> int | None:
+        """Return the column of the company that an action is of; None where there is none, or it trades no more."""
+        for key in self._tickers.meant(action):
             column = self._ids.get(key)
             if column is not None and self._state.instruments["ended"][column] != 1:
                 return column
@@ -118,10 +119,6 @@ class Columns:
             column = symbols.id(name)
             key = next(key for key, each in self._ids.items() if each == column)
             symbols.rename(column, self._tickers.former_name(key, name))
-
-    def _meant(self, action: PlannedAction) -> Iterator[str]:
-        yield self._tickers.key(action.symbol, action.effective_at)
-        yield self._tickers.key(action.symbol, action.effective_at + 1)
 
     def _received(self, action: PlannedAction) -> str:
         return self._tickers.key(action.new_symbol, action.effective_at + 1)

@@ -13,15 +13,14 @@
     10 journal
 
 Phase 2 is the agenda (``agenda.py``) and then the portfolio's. Instants at which nothing can happen but the delivery
-of rows are run through in one stretch (``_deliver_idle``): no order works, no session opens or closes,
+of rows are run through in one stretch (``idle.py``): no order works, no session opens or closes,
 no timer is due, no symbol is new, and neither broker nor risk managers watch every instant.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -35,14 +34,17 @@ from ml4t_backtest_engine_standard.assembly.entities import Tickers
 from ml4t_backtest_engine_standard.assembly.parts import Parts
 from ml4t_backtest_engine_standard.context.adjusting import Adjustments
 from ml4t_backtest_engine_standard.context.context import Context
-from ml4t_backtest_engine_standard.context.market import Market
-from ml4t_backtest_engine_standard.context.outbox import Outbox
+from ml4t_backtest_engine_standard.context.outbox import ORDER, Outbox
 from ml4t_backtest_engine_standard.loop.actions import CorporateActions
 from ml4t_backtest_engine_standard.loop.agenda import Agenda
 from ml4t_backtest_engine_standard.loop.columns import Columns
 from ml4t_backtest_engine_standard.loop.delivery import EVENTS, Delivery
+from ml4t_backtest_engine_standard.loop.idle import deliver_idle, idle_until
 from ml4t_backtest_engine_standard.loop.judging import Judging
-from ml4t_backtest_engine_standard.loop.stretches import full_instants, instants_of
+from ml4t_backtest_engine_standard.loop.listings import Listings
+from ml4t_backtest_engine_standard.loop.marks import Marks
+from ml4t_backtest_engine_standard.loop.rates import Rates
+from ml4t_backtest_engine_standard.loop.stretches import full_instants, signals_until
 from ml4t_backtest_engine_standard.result.journal import Journal
 from ml4t_backtest_engine_standard.schedule import Schedule
 
@@ -54,9 +56,6 @@ Releases: TypeAlias = list[tuple[Released, Rows, int, int]]
 News: TypeAlias = tuple[list[str] | None, int | None, int | None]
 
 MAX_ROUNDS = 50
-# Larger batches of young objects wake the garbage collector at every one (measured: twice the time a row).
-_STRETCH = 512
-_SLICES = 32  # a slice may be worked on for long, and Ctrl-C and progress wait for the end of a stretch
 
 
 class Instants:
@@ -73,6 +72,8 @@ class Instants:
         judging: Who speaks for the risk managers.
         delivery: Who is told what.
         agenda: What is to happen in phase 2 of later instants.
+        marks: Brings marks and rates up to date.
+        listings: Opens and ends trading of symbols.
         columns: Which company has which column.
         actions: Carries corporate actions out.
     """
@@ -92,16 +93,21 @@ class Instants:
         parts.portfolio.open(self.state, parts.capital)
         parts.broker.open(self.state, parts.models, parts.portfolio)
         setup, by_name = parts.strategy_setup, {each.spec.name: each for each in self.released}
-        views = (parts.portfolio, self.journal, Schedule(parts.sessions), setup, self.adjustments)
-        self.context = Context(self.state, self.outbox, by_name, *views)
-        self.delivery = Delivery(bus, self.state, parts.strategy, self.context, self.outbox)
+        names, ages = [row.name for row in parts.accounts], [row.max_fx_age for row in parts.accounts]
         self._prices = [each for each in self.released if each.spec.kind in EVENTS]
+        rates = Rates(self.state, names, ages)
+        self.marks = Marks(self._prices, rates if len(parts.currencies) > 1 else None)
+        views = (parts.portfolio, self.journal, Schedule(parts.sessions), setup, self.adjustments)
+        self.context = Context(self.state, self.outbox, by_name, *views, self.marks, names)
+        self.delivery = Delivery(bus, self.state, parts.strategy, self.context, self.outbox)
         self._delay = max((each.spec.rule.latency_ns for each in self._prices if each.spec.drives), default=0)
         self.judging = Judging(parts.risk, parts.portfolio, self.state, self.outbox)
         self.agenda = Agenda()
         done = (self.broker, self.portfolio, self.adjustments, self.delivery)
         self.actions = CorporateActions(self.state, self.columns, parts.currencies[0], *done)
         self.actions.enter(tickers.actions, self.agenda, self._delay)
+        kept = (parts.sessions, self.agenda, self.broker, self.portfolio, self.marks.rates)
+        self.listings = Listings(self.state, parts.instruments, *kept)
 
     def begin(self) -> None:
         """Call ``on_start``, before any data is visible."""
@@ -134,12 +140,12 @@ class Instants:
                     if after is not None and now > after:
                         after = None
                         yield self.state.now
-                    while (due := self._next_due()) < now:
+                    while (due := self.next_due()) < now:
                         self._instant(due, [], (None, None, None), [])
                         yield self.state.now
-                    stop = self._idle_until(chunk, place, special) if fast and after is None else place
+                    stop = idle_until(self, chunk, place, special) if fast and after is None else place
                     if stop > place:
-                        place = self._deliver_idle(chunk, place, stop, full[0])
+                        place = deliver_idle(self, chunk, place, stop, full[0])
                     else:
                         self._static_instant(chunk, place, full)
                         place += 1
@@ -182,13 +188,14 @@ class Instants:
     def _instant(self, now: int, parts: Releases, news: News, full: list[bool]) -> None:
         state, delivery = self.state, self.delivery
         added, closes, _ = news
+        ending = closes
         self.clock.move(now)
         state.now = now
         if closes is not None or self.agenda.next <= now or self.portfolio.next_due() <= now:
             self.actions.holding = closes is not None or _formed(parts)
             self._pay(closes)
         if state.counters[state.WORKING] or self.broker.watches_rows:
-            self._fold()  # what a position has reached before a fill is known by then
+            self.marks.fold()  # what a position has reached before a fill is known by then
             delivery.doing = "broker.match"
             for released, rows, first, stop in parts:
                 if released.spec.drives and released.spec.kind in EVENTS:
@@ -200,6 +207,8 @@ class Instants:
                 self.broker.end_session(now - self._delay)
         if added:
             added = self.columns.admit(added)
+        if self.listings.seen < len(state.symbols):
+            self.listings.admit()
         for (released, rows, first, stop), whole in zip(parts, full, strict=True):
             released.release(rows, first, stop, whole)
             self.rows_done += stop - first
@@ -217,42 +226,53 @@ class Instants:
                 self.actions.take_news()
             else:
                 news = (added, *news[1:])
-            self._rounds(parts, news)
-            if closes is not None:
-                self._sample(now, closes)
+            self.rounds(parts, news)
+        if ending in self.listings.ends:
+            self._end_listings(ending)
+        if closes is not None and now >= self.start:
+            self._sample(now, closes)
         if self.actions.holding:
-            self._fold()
+            self.marks.fold()
             self.actions.release()
             self.actions.holding = False
 
-    def _next_due(self) -> int:
+    def next_due(self) -> int:
         """Return the earliest instant at which something is due without any row."""
         return min(self.clock.next_timer, self.agenda.next, self.portfolio.next_due())
 
     def _pay(self, closes: int | None) -> None:
         """Phase 2: what is on the agenda, then what the portfolio pays and is paid."""
-        self._fold()
+        self.marks.fold()
         for callback in self.agenda.take(self.state.now):
             callback()
         self.delivery.doing = "portfolio.settle"
         self.portfolio.settle(None if closes is None else int(self.clock.sessions.label[closes]))
 
-    def _rounds(self, parts: Releases, news: News | None) -> None:
+    def _end_listings(self, row: int) -> None:
+        """End what trades no longer after this session; then tell of the orders that end with it."""
+        self.marks.fold()
+        self.delivery.doing = "expiry"
+        if self.listings.end_session(row) and self.state.now >= self.start:
+            self.rounds([], None)
+
+    def rounds(self, parts: Releases, news: News | None) -> None:
         """Go through phases 6 to 9; ``news`` is None where phase 8 is over already."""
         outbox, delivery = self.outbox, self.delivery
         for count in range(MAX_ROUNDS + 1):
             delivery.fills_and_orders()
             if count == 0 and news is not None:
                 if self.judging.exiting or (news[1] is not None and self.judging.liquidates):
-                    self._fold()
+                    self.marks.fold()
                     delivery.doing = "risk.exits"
                     self.judging.exits(closes=news[1] is not None)
                 self._strategy_calls(parts, *news)
             if not outbox.count:
                 return
             unusual, requests = outbox.unusual, outbox.take()
-            self._fold()  # limits in money, buying power and trailing stops begin at the marks
+            self.marks.fold()  # limits in money, buying power and trailing stops begin at the marks
             delivery.doing = "risk.check"
+            if self.marks.rates is not None:
+                self.marks.rates.needed(requests["symbol"][requests["action"] == ORDER])
             unusual = self.judging.check(requests) or unusual
             if unusual:
                 self.journal.requests(self.state.now, self.state.orders.count, requests)
@@ -288,86 +308,13 @@ class Instants:
             delivery.call("before_trading_start")
             self.context._opening = None
 
-    # --- idle stretches -------------------------------------------------------------------------------
-
-    def _idle_until(self, chunk: Chunk, place: int, special: list[int]) -> int:
-        """Return the end of a stretch in which only rows are delivered; ``place`` if there is none."""
-        calls, state = self.delivery.calls, self.state
-        if (calls["on_event"] is None) == (calls["on_slice"] is None) or len(chunk.sources) != 1:
-            return place
-        spec = chunk.sources[0].rows.spec
-        if (
-            state.counters[state.WORKING]
-            or self.outbox.count
-            or self.broker.watches_rows
-            or self.judging.exiting
-            or not spec.drives
-            or spec.kind not in EVENTS
-            or (calls["on_event"] and spec.fields != EVENTS[spec.kind][1])
-            or chunk.instants[place] <= self.quiet_until
-            or self.bus.has_subscribers(EVENTS[spec.kind][0])
-            or self.bus.has_publishers
-            or self.actions.unsaid
-        ):
-            return place
-        after = bisect_left(special, place)
-        most = place + (_STRETCH if calls["on_event"] else _SLICES)
-        stop = min(special[after] if after < len(special) else len(chunk.instants), most)
-        return bisect_left(chunk.instants, self._next_due(), place, stop)
-
-    def _deliver_idle(self, chunk: Chunk, place: int, stop: int, full: list[bool]) -> int:
-        """Deliver rows until the end of a stretch or until a callback asks for something; return the place."""
-        source, released, bounds, begun = chunk.sources[0], self.released[0], chunk.sources[0].bounds, place
-        state, context, outbox = self.state, self.context, self.outbox
-        on_event: Any = self.delivery.calls["on_event"]
-        on_slice = self.delivery.calls["on_slice"]
-        events = self.delivery.market_events(source.rows, bounds[place], bounds[stop]) if on_event else ()
-        every_symbol = (stop - place) * len(state.symbols) == bounds[stop] - bounds[place]
-        released.pending_full = every_symbol and all(full[place:stop])
-        self.delivery.doing = "on_event" if on_event else "on_slice"
-        try:
-            if on_slice is not None:
-                while place < stop and not outbox.count:
-                    state.now = state.known_at = chunk.instants[place]
-                    released.release(source.rows, bounds[place], bounds[place + 1], full[place])
-                    place += 1
-                    on_slice(Market(state.now, (released,)), context)
-            elif len(events) == stop - place:
-                for event in events:
-                    state.now = state.known_at = event.timestamp
-                    released.pending.append(event)
-                    place += 1
-                    on_event(event, context)
-                    if outbox.count:
-                        break
-            else:
-                for batch in instants_of(events, bounds[place : stop + 1]):
-                    state.now = state.known_at = batch[0].timestamp
-                    released.pending.extend(batch)
-                    place += 1
-                    for event in batch:
-                        on_event(event, context)
-                    if outbox.count:
-                        break
-        finally:
-            released.catch_up(source.rows, bounds[begun:place], bounds[place])
-            self.rows_done += bounds[place] - bounds[begun]
-            self.clock.move(state.now)
-        if outbox.count:
-            self._rounds([(released, source.rows, bounds[place - 1], bounds[place])], None)
-        return place
-
     # --- journal --------------------------------------------------------------------------------------
 
-    def _fold(self) -> None:
-        """Bring marks up to date."""
-        for released in self._prices:
-            released.fold()
-
     def _sample(self, now: int, row: int) -> None:
-        self._fold()
+        self.marks.fold()
         session = int(self.clock.sessions.label[row])
         self.delivery.doing = "portfolio.sample"
+        self.marks.check()
         self.portfolio.sample(now, session)
         equity = float(self.state.equity.rows()["equity"][-1])
         if not np.isfinite(equity):
@@ -377,12 +324,9 @@ class Instants:
 
     def _log_signals(self, chunk: Chunk, place: int) -> None:
         """Note the signal rows released so far; only when they are all in the past."""
-        for source in chunk.sources:
-            spec, rows = source.rows.spec, source.rows.slice(0, source.bounds[place])
-            if spec.kind == "signal" and len(rows):
-                rows = rows.take(np.arange(len(rows)))  # copies: the journal outlives the chunk
-                columns = (rows.symbol, rows.known_at, rows.event_time, rows.values)
-                self.journal.signal_rows(spec.name, spec.fields, *columns, valid_for=spec.valid_for)
+        for rows in signals_until(chunk, place):
+            spec, columns = rows.spec, (rows.symbol, rows.known_at, rows.event_time, rows.values)
+            self.journal.signal_rows(spec.name, spec.fields, *columns, valid_for=spec.valid_for)
 
 
 def _formed(parts: Releases) -> bool:

@@ -7,10 +7,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from ml4t.backtest.core.clock import SourceRows
+from ml4t.backtest.core.clock import Chunk, SourceRows
 from ml4t.backtest.core.event import MarketEvent
+from ml4t.backtest.core.queue import Rows
 
-__all__ = ["full_instants", "instants_of"]
+__all__ = ["full_instants", "instants_of", "signals_until"]
 
 
 def instants_of(events: Sequence[MarketEvent], bounds: list[int]) -> Iterator[Sequence[MarketEvent]]:
@@ -30,3 +31,11 @@ def full_instants(source: SourceRows) -> list[bool]:
     wrong = source.rows.symbol != np.arange(len(source.rows)) - np.repeat(bounds[:-1], np.diff(bounds))
     sums = np.concatenate([[0], np.cumsum(wrong)])
     return (sums[bounds[1:]] == sums[bounds[:-1]]).tolist()  # type: ignore[no-any-return]  # numpy says Any
+
+
+def signals_until(chunk: Chunk, place: int) -> Iterator[Rows]:
+    """Yield copies of the rows of each signal source before an instant of a chunk, which they outlive."""
+    for source in chunk.sources:
+        rows = source.rows.slice(0, source.bounds[place])
+        if rows.spec.kind == "signal" and len(rows):
+            yield rows.take(np.arange(len(rows)))
