@@ -267,6 +267,28 @@ def test_an_entity_of_the_instruments_keeps_a_stranger_apart(engine):
     assert [1] == [symbol for who, _, symbol, *_ in told(engine) if who == "broker"]
 
 
+def test_tickers_that_are_handed_on_keep_their_companies(engine):
+    """Entries that end the session before: two companies swap names in one instant, and a third is delisted."""
+    listed = [
+        {"symbol": "G", "entity": "class A", "listed_to": day(3)},
+        {"symbol": "GL", "entity": "class A", "listed_from": day(4)},
+        {"symbol": "GV", "entity": "class C", "listed_to": day(3)},
+        {"symbol": "G", "entity": "class C", "listed_from": day(4)},
+        {"symbol": "W", "listed_to": day(3)},
+    ]
+    strategy = Watcher({1: [("G", 7.0)]})
+    prices = {"G": [8, 8, 8, 5, 5.0], "GL": [None] * 3 + [9, 9.0], "GV": [4, 4, 4.0], "W": [1, 1, 1.0]}
+    rows = (("delisting", "W", 4, {"value": 0.25}), ("split", "GL", 5, {"ratio": 3.0}))
+    result = engine(strategy, prices, *rows, instruments=listed).run()
+    assert ("GL", "G", "W") == strategy.of("slice")[-1][2]
+    np.testing.assert_array_equal([9.0, 5.0, 0.25], strategy.of("slice")[-1][3])
+    np.testing.assert_array_equal([[8 / 3, 4], [8 / 3, 4], [8 / 3, 4], [3, 5], [9, 5]], strategy.past[5][:, :2])
+    assert ["GL"] == result.fills["symbol"].to_list()
+    assert [("delisting", 2), ("split", 0)] == [
+        (kind, symbol) for who, kind, symbol, *_ in told(engine) if who == "broker" and kind != "symbol-change"
+    ]
+
+
 def test_a_ticker_taken_over_is_given_back_its_last_session(engine):
     """A company takes a ticker under which rows of another are known."""
     strategy = Watcher()
