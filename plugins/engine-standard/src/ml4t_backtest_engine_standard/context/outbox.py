@@ -51,7 +51,7 @@ class Outbox:
         self.count = 0
         self.unusual = self.closed = False
         self._state = state
-        self._rows: NDArray[np.void] = np.empty(64, REQUEST)
+        self._rows: NDArray[np.void] = np.zeros(64, REQUEST)
         self._orders = 0
         self._open: Floats | None = None
         self._target: Floats | None = None
@@ -197,7 +197,7 @@ class Outbox:
         if len(self._state.accounts) > len(self._state.currencies):
             plain = (rows["account"] == 0) & (rows["symbol"] >= 0)  # risk managers may name another
             rows["account"][plain] = self._state.instruments["account"][rows["symbol"][plain]]
-        self._rows = np.empty(len(self._rows), REQUEST)
+        self._rows = np.zeros(len(self._rows), REQUEST)  # memory used before may hold the future
         self.count = self._orders = 0
         self.unusual = False
         self._open = self._target = None
@@ -227,7 +227,7 @@ class Outbox:
             self._open = self._target = None
         first, self.count = self.count, self.count + size
         if self.count > len(self._rows):
-            grown = np.empty(max(self.count, 2 * len(self._rows)), REQUEST)
+            grown = np.zeros(max(self.count, 2 * len(self._rows)), REQUEST)
             grown[:first] = self._rows[:first]
             self._rows = grown
         rows = _blanked(self._rows[first : self.count])
