@@ -4,6 +4,8 @@ Each figure is the median of the repeats, with the least in brackets. ``run`` is
 what comes before (checking and copying the frame, opening the sources) is ``prepare``, what comes after
 (both hashes) ``hash``. CPU time counts all threads and is the steadier figure where other programs run. Peak
 memory is that of the first run, above input and libraries.
+
+``accounting`` is w1s with the standard portfolio and with one that only moves quantities and cash, by turns.
 """
 
 from __future__ import annotations
@@ -26,8 +28,9 @@ import polars as pl
 
 sys.path.insert(0, str(Path(__file__).parent))
 import workloads
+from bare_portfolio import BarePortfolio
 
-NAMES = ("w1s", "w1s-events", "w1w", "w3a", "w3b")
+NAMES = ("w1s", "w1s-events", "w1w", "w3a", "w3b", "accounting")
 # Fills and final equity of the whole workloads; several other engines agree on those of w1s.
 EXPECTED = {"w1s": (428_132, 10_088_712.0), "w1w": (298_875, 8_755_769.81)}
 GOALS = {"w1s": 0.30, "w1s-events": 1.5, "w1w": 0.30, "w3a": 0.5, "w3b": 0.05}
@@ -47,6 +50,9 @@ def main() -> None:
         for name in NAMES:
             line = [sys.executable, __file__, name, "--data", given.data, "--repeats", str(given.repeats)]
             subprocess.run(line, check=True)
+        return
+    if given.workload == "accounting":
+        report_accounting(measure_accounting(given.data, given.repeats))
         return
     report(given.workload, *measure(given.workload, given.data, given.repeats))
 
@@ -105,6 +111,39 @@ def measure(name: str, folder: Path, repeats: int) -> tuple[Times, float, int, s
             call()
             times[label].append(time.perf_counter() - began)
     return times, memory[0], len(bars), outcome  # later runs get memory that the first one left
+
+
+def measure_accounting(folder: Path, repeats: int) -> Times:
+    """Return CPU and wall times of w1s with the standard portfolio and with the bare one, run by turns."""
+    frame = pl.read_parquet(folder / "daily.parquet")
+    wanted = workloads.targets(frame, "w1s")
+    bars = frame.select("timestamp", "symbol", *workloads.FIELDS)
+    times: Times = {}
+    for repeat in range(repeats + 1):  # the first one loads what every run needs
+        for name in ("standard", "bare"):
+            settings = {"portfolio": BarePortfolio()} if name == "bare" else {}
+            engine = workloads.daily_engine(bars, workloads.BySlice(wanted), **settings)
+            gc.collect()
+            began, busy = time.perf_counter(), time.process_time()
+            result = engine.run()
+            done = (("", time.perf_counter() - began), (", CPU", time.process_time() - busy))
+            equity = float(result.state.equity.rows()["equity"][-1])
+            assert EXPECTED["w1s"] == (result.state.fills.count, round(equity, 2)), (name, equity)
+            for kind, seconds in done if repeat else ():
+                times.setdefault(name + kind, []).append(seconds)
+            del engine, result, settings  # whose memory the next run takes over
+    return times
+
+
+def report_accounting(times: Times) -> None:
+    """Print both portfolios' times and what accounting adds."""
+    print(f"accounting: w1s, {EXPECTED['w1s'][0]:,} fills")
+    for label, values in times.items():
+        print(f"  {label:18} {median(values):8.4f} s ({min(values):.4f})")
+    for kind in ("", ", CPU"):
+        more = median(times["standard" + kind]) / median(times["bare" + kind]) - 1.0
+        least = min(times["standard" + kind]) / min(times["bare" + kind]) - 1.0
+        print(f"  accounting{kind:8} {more:+8.1%} ({least:+.1%} of the least); aim +20 %", flush=True)
 
 
 def _daily_loops(name: str, frame: pl.DataFrame, wanted: workloads.Floats) -> dict[str, Callable[[], Any]]:

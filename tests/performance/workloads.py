@@ -156,9 +156,9 @@ class CountSlices(Strategy):
         self.calls += 1
 
 
-def daily_engine(bars: pl.DataFrame, strategy: Strategy) -> Engine:
+def daily_engine(bars: pl.DataFrame, strategy: Strategy, **settings: Any) -> Engine:
     """Return a run over daily bars of New York, at the next open, without costs."""
-    return Engine(prices=bars, strategy=strategy, calendar="XNYS", capital=CAPITAL)
+    return Engine(prices=bars, strategy=strategy, calendar="XNYS", capital=CAPITAL, **settings)
 
 
 def minute_engine(bars: pl.DataFrame, strategy: Strategy) -> Engine:
