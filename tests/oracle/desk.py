@@ -84,7 +84,7 @@ class Desk:
             return "mark-too-old"
         listing, sessions = self.scenario.listing(symbol), self.scenario.sessions
         early = listing.listed_from is not None and self.now < sessions[listing.listed_from][0]
-        late = listing.listed_to is not None and self.now >= sessions[listing.listed_to][1]
+        late = listing.listed_to is not None and self.now > sessions[listing.listed_to][1]
         return "not-listed" if early or late else ""
 
     def whole_lots(self, quantity: Decimal) -> Decimal:

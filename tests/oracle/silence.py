@@ -42,5 +42,5 @@ def _is_too_old(desk: Desk, symbol: str, session: int) -> bool:
     if len(sessions) < 2:
         return False
     bar = min(later - earlier for earlier, later in pairwise(sessions))
-    longest = max(desk.scenario.accounts[desk.scenario.account(symbol)].max_mark_age, 5 * bar)
-    return session - sessions[-1] > longest
+    longest = desk.scenario.accounts[desk.scenario.account(symbol)].max_mark_age
+    return session - sessions[-1] > (max(longest, 5 * bar) if bar > 1 else longest)

@@ -145,14 +145,18 @@ def _liquidations(desk: Desk, called_for: list[int]) -> list[Step]:
                 continue
             if order.name.startswith(LIQUIDATION):  # "repeated at the next close ... for what is not under way"
                 under_way[order.symbol] = under_way.get(order.symbol, Decimal(0)) + order.side * order.remaining
-            else:
+            elif order.is_open and _is_first_of_its_group(order):  # the rest ends with it
                 wanted.append(Step(desk.now, Cancel(order.name, LIQUIDATION)))
         for symbol in sorted(desk.accounts.held(place), key=desk.column):
             quantity = -desk.accounts.quantity(symbol) - under_way.get(symbol, Decimal(0))
-            if quantity:
+            if quantity and not desk.ended(symbol):
                 name = f"{LIQUIDATION} {desk.now} {symbol}"
-                wanted.append(Step(desk.now, Place(name, symbol, float(quantity))))
+                wanted.append(Step(desk.now, Place(name, symbol, float(quantity), reduce_only=True)))
     return wanted
+
+
+def _is_first_of_its_group(order: Order) -> bool:
+    return all(other.is_over or other.id > order.id for other in order.others)
 
 
 def _carry_out(desk: Desk, wanted: list[Step]) -> None:

@@ -138,6 +138,8 @@ def _account(
     if rng.random() < 0.25:
         account = replace(account, initial_margin=rng.choice((0.25, 1.0)), maintenance_margin=0.125)
     account = replace(account, on_silence=rng.choice(("stop", "hold", "last", "zero")))
+    if rng.random() < 0.3:
+        account = replace(account, max_mark_age=rng.choice((2, 3)))
     account = replace(account, margin_call=rng.choice(("note", "liquidate")))
     return _paying(rng, account, currencies, sessions)
 
