@@ -82,13 +82,13 @@ def read_accounts(settings: Mapping[str, Any], defaults: Mapping[str, Any], tabl
             errors.add(where, f"was {value!r}, expected a table")
             continue
         rows.append(_read({**defaults, **value}, where, tables, errors))
-    alone = len(rows) == 1 and not rows[0].capital
+    alone = len(rows) == 1 and rows[0].settings.get("capital") is None
     if alone:
         rows[0].capital = _amounts(_CAPITAL if common is None else common, base or "USD", "capital", errors)
     elif common is not None:
         errors.add("capital", "is given beside the capital of accounts: keep one of them")
     for row in rows:
-        if not row.capital and row.settings.get("capital") is None:
+        if not alone and not row.capital and row.settings.get("capital") is None:
             errors.add(f"{row.where}.capital", "is missing: of several accounts each names its own")
         row.settings["capital"] = dict(row.capital)
     for what in ("name", "venue"):

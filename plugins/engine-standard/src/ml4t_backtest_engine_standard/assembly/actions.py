@@ -17,7 +17,7 @@ from ml4t.backtest.errors import DataError, InputError
 from ml4t.backtest.interfaces import SourceSpec, TableSource
 from ml4t_backtest_engine_standard.assembly.tables import NEVER, Tables, faults_of, resolve_stamps
 
-__all__ = ["KINDS", "PlannedAction", "applied_twice", "plan_actions", "read_actions"]
+__all__ = ["KINDS", "PlannedAction", "applied_twice", "basis_notes", "plan_actions", "read_actions"]
 
 Mask: TypeAlias = NDArray[np.bool_]
 # Kind -> figures that it cannot do without.
@@ -108,7 +108,7 @@ def plan_actions(rows: pl.DataFrame, sessions: SessionTable, where: str) -> list
     Raises:
         DataError: Everything that is wrong with them, with their rows.
     """
-    if not rows.width:
+    if rows.is_empty():
         return []
     if lacking := [name for name in ("symbol", "kind", "ex_date") if name not in rows.columns]:
         what = f"{where}: no column {', '.join(lacking)}; it has {', '.join(rows.columns)}"
@@ -132,6 +132,16 @@ def applied_twice(actions: Sequence[PlannedAction], specs: Sequence[SourceSpec])
                 f"{what}, and actions would apply {kinds} a second time; give raw prices, or no such actions"
             )
     return problems
+
+
+def basis_notes(actions: Sequence[PlannedAction], specs: Sequence[SourceSpec]) -> list[str]:
+    """Return a note for each feed of split-adjusted prices where dividends are paid: they must be adjusted alike."""
+    paid = any(action.kind in ("dividend", "spin-off") for action in actions)
+    return [
+        f"{spec.origin}: prices are adjusted for splits, and amounts of actions must be so too: they are paid for each share"
+        for spec in specs
+        if paid and spec.prices == "split"
+    ]
 
 
 class _Rows:

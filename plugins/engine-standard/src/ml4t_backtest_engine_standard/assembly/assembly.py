@@ -36,7 +36,7 @@ from ml4t_backtest_engine_standard.assembly.accounts import (
     read_accounts,
     takes_accounts,
 )
-from ml4t_backtest_engine_standard.assembly.actions import read_actions
+from ml4t_backtest_engine_standard.assembly.actions import basis_notes, read_actions
 from ml4t_backtest_engine_standard.assembly.config import Errors
 from ml4t_backtest_engine_standard.assembly.entities import Tickers
 from ml4t_backtest_engine_standard.assembly.header import header_lines
@@ -117,7 +117,8 @@ class _Assembly:
             portfolio = self._portfolio(accounts, dated_settings(accounts, tables, sessions))
             self.errors.raise_if_any()
         self._open(sources, window, models.fill.rules.market)
-        actions = read_actions(tables, found, sessions, [source.spec for source in sources])
+        specs = [source.spec for source in sources]
+        actions = read_actions(tables, found, sessions, specs)
         parts = Parts(
             name=settings.get("name") or "run",
             seed=settings.get("seed") or 0,
@@ -142,7 +143,10 @@ class _Assembly:
             tables=tables.digests,
             owners=self.owners,
             used=dict(sorted(self.used.items())),
-            notes=([note] if note else []) + notes + _without_volume(sources, models.fill.rules.volume_limit),
+            notes=([note] if note else [])
+            + notes
+            + basis_notes(actions, specs)
+            + _without_volume(sources, models.fill.rules.volume_limit),
         )
         parts.header = header_lines(parts, settings) + tuple(
             filter(None, self.host.hook.ml4t_report_header(run=self.run))

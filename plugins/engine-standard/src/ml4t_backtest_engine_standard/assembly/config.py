@@ -148,6 +148,8 @@ def _default(field: dataclasses.Field[Any]) -> object:
 
 def _plain(value: object, hint: object) -> object:
     """Return a value that holds no others as ``hint`` wants it, or ``_MISFIT``."""
+    if hint is Any:
+        return value
     if typing.get_origin(hint) is typing.Literal:
         same = any(type(option) is type(value) and option == value for option in typing.get_args(hint))
         return value if same else _MISFIT
