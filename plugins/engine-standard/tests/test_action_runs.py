@@ -231,6 +231,38 @@ def test_what_is_received_gets_a_column_and_the_data_finds_it(engine):
         )
 
 
+def test_what_is_received_may_be_there_already(engine):
+    """Whether a row named it or another action did; a giver without a column gives nothing."""
+    strategy = Watcher()
+    prices = {"A": [8.0] * 8, "B": [None] + [6.0] * 4}
+    rows = (
+        ("spin-off", "A", 4, {"ratio": 0.5, "new_symbol": "B", "value": 2.0}),
+        ("spin-off", "A", 5, {"ratio": 0.5, "new_symbol": "N", "value": 2.0}),
+        ("merger", "B", 6, {"ratio": 0.5, "new_symbol": "N"}),
+        ("merger", "X", 6, {"ratio": 0.5, "new_symbol": "Y"}),
+    )
+    engine(strategy, prices, *rows).run()
+    assert [("A",), ("B",), ("N",)] == [names for *_, names in strategy.of("symbols")]
+    received = [(kind, symbol, other) for who, kind, symbol, other, _ in told(engine) if who == "broker"]
+    assert [("spin-off", 0, 1), ("spin-off", 0, 2), ("merger", 1, 2)] == received
+
+
+def test_rows_of_a_former_company_that_come_late_are_not_the_new_one_s(engine, kit):
+    """A feed that names a company for the first time after its ticker has passed on."""
+    strategy = Watcher()
+    late = bars({"WM": [8.0, 8.0]}).with_columns(timestamp=pl.lit(0)).drop("timestamp")
+    stamps = pl.Series([f"2024-01-0{number}T20:00:00" for number in (1, 2)]).str.to_datetime(time_zone="UTC")
+    known = pl.Series([f"2024-01-0{number}T20:00:00" for number in (8, 9)]).str.to_datetime(time_zone="UTC")
+    rows = late.with_columns(event_time=stamps, known_at=known).select(
+        "symbol", "event_time", "known_at", score="close"
+    )
+    source = kit.Source(rows, name="scores", kind="signal")
+    prices = {"A": [1.0] * 9, "WM": [None] * 5 + [30.0] * 4}
+    made = engine(strategy, prices, ("delisting", "WM", 4, {"value": 0.0}), signal=[source])
+    made.run()
+    assert ("A", "WM", "WM (2024-01-03)") == strategy.of("slice")[-1][2]
+
+
 def test_a_symbol_change_keeps_the_column(engine):
     """Position, history and orders by the new name; the old one is nobody's."""
     strategy = Watcher({2: [("FB", 5.0)]})

@@ -11,7 +11,7 @@ from ml4t.backtest.core.sessions import SessionTable, to_ns
 from ml4t.backtest.core.stamps import StampRule
 from ml4t.backtest.errors import DataError
 from ml4t.backtest.interfaces import SourceSpec
-from ml4t_backtest_engine_standard.assembly.actions import applied_twice, plan_actions
+from ml4t_backtest_engine_standard.assembly.actions import applied_twice, basis_notes, plan_actions
 
 DAYS = [f"2024-01-{day:02}" for day in (2, 3, 4, 5, 8, 9)]
 
@@ -189,3 +189,11 @@ def test_prices_that_are_adjusted_already_are_refused(sessions, prices, kinds, s
     problems = applied_twice(actions, [spec])
     assert bool(said) == bool(problems)
     assert said in "".join(problems)
+
+
+def test_amounts_on_split_adjusted_prices_are_noted(sessions):
+    """They are paid for each share as the prices count them."""
+    rule = StampRule(convention="label", period_ns=1)
+    specs = [SourceSpec(name="p", kind="bar", fields=("close",), rule=rule, prices=basis) for basis in ("split", "raw")]
+    assert 1 == len(basis_notes(planned(sessions, row("dividend")), specs))
+    assert [] == basis_notes(planned(sessions, row("delisting")), specs)

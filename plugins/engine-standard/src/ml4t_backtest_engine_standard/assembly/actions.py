@@ -138,7 +138,7 @@ def basis_notes(actions: Sequence[PlannedAction], specs: Sequence[SourceSpec]) -
     """Return a note for each feed of split-adjusted prices where dividends are paid: they must be adjusted alike."""
     paid = any(action.kind in ("dividend", "spin-off") for action in actions)
     return [
-        f"{spec.origin}: prices are adjusted for splits, and amounts of actions must be so too: they are paid for each share"
+        f"{spec.origin}: prices are adjusted for splits, and amounts of actions must be too: each share is paid them"
         for spec in specs
         if paid and spec.prices == "split"
     ]
