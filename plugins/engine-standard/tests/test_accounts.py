@@ -174,7 +174,7 @@ def test_a_portfolio_that_keeps_no_accounts_is_told_nothing(kit):
     made, _ = engine(kit, portfolio=kit.Portfolio)
     assert 100_000.0 == made.run().final_equity
     for portfolio in (kit.Portfolio, kit.Portfolio()):
-        with pytest.raises(RunFileError, match="account is given, which .* knows nothing of: leave it out"):
+        with pytest.raises(RunFileError, match=r"account is given, which .* knows nothing of: leave it out"):
             engine(kit, portfolio=portfolio, account={"type": "cash"})
 
 
