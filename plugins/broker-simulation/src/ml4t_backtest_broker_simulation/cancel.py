@@ -75,7 +75,8 @@ def cancel_order(run: Run, request: Record) -> int:
     """Cancel one order by id; return why not, 0 where it was done."""
     reason = not_open(run, request)
     if reason == 0:
-        request_end(run, request["order_id"], R_CANCELLED)
+        ends_as = wide(request["tag"])
+        request_end(run, request["order_id"], ends_as if ends_as > 0 else R_CANCELLED)
     return reason
 
 

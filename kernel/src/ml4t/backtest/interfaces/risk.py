@@ -38,7 +38,8 @@ class RiskManager(ABC):
             state: The run's columns, to read; marks are up to date.
 
         Returns:
-            REQUEST rows. Of an order ``symbol``, ``quantity`` and, for other kinds than market, the prices count;
-            the engine sets ids and the rest. Every risk manager judges them like any other.
+            REQUEST rows. Of an order ``symbol``, ``quantity``, ``tag`` and, for other kinds than market, the
+            prices count; of a cancel ``order_id`` and ``tag``, the reason with which the order ends. The engine
+            sets the rest. Every risk manager judges them like any other.
         """
         return None

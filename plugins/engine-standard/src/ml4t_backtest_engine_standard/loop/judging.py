@@ -134,7 +134,7 @@ class Judging:
         for request, row in zip(requests, rows, strict=True):
             request["action"], request["symbol"] = row["action"], row["symbol"]
             if row["action"] == CANCEL:
-                request["order_id"] = row["order_id"]
+                request["order_id"], request["tag"] = row["order_id"], self._known(name, row, len(REASONS))
                 continue
             known = 0 <= row["symbol"] < len(self._state.symbols) and 0 <= row["kind"] < len(ORDER_KINDS)
             if row["action"] != ORDER or not known or not np.isfinite(row["quantity"]) or row["quantity"] == 0.0:
@@ -144,5 +144,16 @@ class Judging:
                 )
             for column in (*_FREE, *_PRICES.get(ORDER_KINDS[row["kind"]], ())):
                 request[column] = row[column]
+            request["tag"] = self._known(name, row, len(self._state.tags))
             request["counts"] = row["kind"] < 2 and not row["reduce_only"]
         return requests
+
+    @staticmethod
+    def _known(name: str, row: np.void, size: int) -> int:
+        """Return the tag of an exit, which must be one of ``size``."""
+        if not 0 <= row["tag"] < size:
+            raise RunError(
+                f"{name} gave an exit the tag {row['tag']}: give an index into RunState.tags, or for a cancel into "
+                "ml4t.backtest.state.REASONS"
+            )
+        return int(row["tag"])
