@@ -113,7 +113,7 @@ class Payments:
             interest = self._interest[number]
             if interest is None:
                 continue
-            side = _SIDES[cash[place] > 0.0]
+            side = "credit" if cash[place] > 0.0 else "debit"
             if isinstance(interest, DatedFigures):
                 interest.advance(state.now)
                 rate = interest.newest(state.currencies[currency], side) or 0.0

@@ -18,6 +18,7 @@ __all__ = ["Settlement"]
 
 _FILL = LEDGER_KINDS.index("fill")
 _CONVERSION = LEDGER_KINDS.index("conversion")
+_DUST = 1e-9  # of what was converted nothing waits in its first currency
 
 
 class Settlement:
@@ -46,7 +47,7 @@ class Settlement:
         session = int(np.searchsorted(state.session_closes, state.now, side="right")) - 1
         for due, place in sorted(key for key in self._pending if key[0] <= session):
             amount = self._pending.pop((due, place))
-            if amount:
+            if abs(amount) > _DUST:
                 post(state, place, "settlement", 0.0, settled=amount)
 
     def _look(self) -> None:

@@ -117,7 +117,9 @@ class Silence:
         if account.on_silence == "hold":
             return False
         if account.on_silence == "stop":
-            last, now = (np.datetime64(each, "ns").astype("M8[D]") for each in (instrument["mark_time"], state.now))
+            last, now = (
+                np.datetime64(int(each), "ns").astype("M8[D]") for each in (instrument["mark_time"], state.now)
+            )
             raise RunError(
                 f"{name} has had no price since {last}, more than {account.max_mark_age} sessions before {now}, and "
                 f"account {account.name} holds {state.positions[symbol]['quantity']:g} of it: give its delisting as "
