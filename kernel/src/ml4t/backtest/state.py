@@ -154,6 +154,7 @@ TERMS: Final = _row(
 # reason: not 0: it was refused before the broker saw it
 # order_id: its own id, or the id to cancel or amend
 # asked: the quantity before risk managers changed it
+# tag: an index into RunState.tags; of a cancel into REASONS: how the order ends, 0 for cancelled-by-strategy
 # group, parent, expires_at, trail_amount, trail_percent, limit_offset: as in TERMS (ids of this run)
 # For an amendment NaN (expires_at: 0) keeps what there is.
 REQUEST: Final = _row(
@@ -182,10 +183,11 @@ POSITION: Final = _row("quantity:f8 average_price:f8 realised:f8 commission:f8 b
 # long_realised: the part of realised that closed long positions
 # dividends, interest, borrow, funding: received > 0, paid < 0; dividends count from their ex date
 # converted: received from other currencies
+# delays, converts: 1 where proceeds settle later, where foreign cash is exchanged at each fill
 ACCOUNT: Final = _row(
     "cash:f8 realised:f8 commission:f8 slippage:f8 start_cash:f8 long_realised:f8 short_realised:f8 account:i2 "
     "currency:i2 currencies:i2 rate:f8 settled:f8 receivable:f8 dividends:f8 interest:f8 borrow:f8 funding:f8 "
-    "converted:f8"
+    "converted:f8 delays:i1 converts:i1"
 )
 # kind: an index into LEDGER_KINDS
 # amount: signed change of cash

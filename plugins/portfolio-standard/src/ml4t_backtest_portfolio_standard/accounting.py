@@ -10,10 +10,7 @@ import numpy as np
 
 from ml4t.backtest.state import LEDGER_KINDS, RunState
 
-__all__ = [
-    "CASH", "COMMISSION", "EQUITY", "GROSS", "LONG", "NET", "REALISED", "SHORT", "SLIPPAGE", "STALE",
-    "TOTALS", "UNREALISED", "apply_fill", "round_to_step", "totals",
-]  # fmt: skip
+__all__ = ["apply_fill", "round_to_step"]
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,13 +24,7 @@ Integers: TypeAlias = "NDArray[np.int64]"
 LEDGER: Final = RunState.LEDGER
 KIND_FILL: Final = LEDGER_KINDS.index("fill")
 KIND_COMMISSION: Final = LEDGER_KINDS.index("commission")
-
-# What totals() adds up, and the place of each in its array.
-TOTALS: Final = (
-    "cash", "equity", "gross_exposure", "net_exposure", "long_pnl", "short_pnl", "realised", "unrealised",
-    "commission", "slippage", "stale_exposure",
-)  # fmt: skip
-CASH, EQUITY, GROSS, NET, LONG, SHORT, REALISED, UNREALISED, COMMISSION, SLIPPAGE, STALE = range(len(TOTALS))
+KIND_CONVERSION: Final = LEDGER_KINDS.index("conversion")
 
 
 def compiled(function: Function) -> Function:
@@ -60,19 +51,72 @@ def round_to_step(value: float, step: float) -> float:
 
 
 @compiled
-def book_cash(fill: Record, kind: int, amount: float, accounts: Table, ledger: Table, counters: Integers) -> None:
-    """Move cash and append the LEDGER row that says so."""
-    account = accounts[fill["account"]]
+def book_cash(
+    fill: Record,
+    place: int,
+    kind: int,
+    amount: float,
+    settled: float,
+    accounts: Table,
+    ledger: Table,
+    counters: Integers,
+) -> None:
+    """Move cash of one row of ACCOUNT and append the LEDGER row that says so."""
+    account = accounts[place]
     account["cash"] += amount
+    account["settled"] += settled
     row = ledger[counters[LEDGER]]
     row["timestamp"] = fill["known_at"]
     row["order_id"] = fill["order_id"]
     row["symbol"] = fill["symbol"]
     row["account"] = fill["account"]
+    row["currency"] = account["currency"]
     row["kind"] = kind
     row["amount"] = amount
     row["balance"] = account["cash"]
+    row["quantity"] = 0.0
+    row["price"] = fill["price"]
+    row["settled"] = settled
     counters[LEDGER] += 1
+
+
+@compiled
+def convert(
+    fill: Record, place: int, net: float, settled: float, accounts: Table, ledger: Table, counters: Integers
+) -> None:
+    """Exchange what a fill has brought or cost into base currency, at the present rate; not without one."""
+    account = accounts[place]
+    rate = account["rate"]
+    if not np.isfinite(rate):
+        return
+    home = place - account["currency"]
+    account["converted"] -= net
+    accounts[home]["converted"] += net * rate
+    book_cash(fill, place, KIND_CONVERSION, -net, -settled, accounts, ledger, counters)
+    book_cash(fill, home, KIND_CONVERSION, net * rate, settled * rate, accounts, ledger, counters)
+
+
+@compiled
+def pay_fill(
+    fill: Record, place: int, amount: float, delays: bool, accounts: Table, ledger: Table, counters: Integers
+) -> None:
+    """Book the cash of a fill and its commission."""
+    account = accounts[place]
+    settled = 0.0 if delays and amount > 0.0 else amount
+    commission = fill["commission"]
+    account["commission"] += commission
+    account["slippage"] += fill["slippage"]
+    book_cash(fill, place, KIND_FILL, amount, settled, accounts, ledger, counters)
+    if commission != 0.0:
+        book_cash(fill, place, KIND_COMMISSION, -commission, -commission, accounts, ledger, counters)
+    if account["converts"] != 0 and account["currency"] != 0 and amount - commission != 0.0:
+        convert(fill, place, amount - commission, settled - commission, accounts, ledger, counters)
+
+
+@compiled
+def mixed(held: float, before: float, quantity: float, price: float) -> float:
+    """Return the mean price of what is held and what comes to it."""
+    return (held * before + quantity * price) / (held + quantity)
 
 
 @compiled
@@ -88,97 +132,56 @@ def apply_fill(
     """Apply one fill at average cost and return the profit it realised, before commission.
 
     A fill with the position, or on a flat one, moves the average price; against it, realises
-    ``closed * (price - average_price) * multiplier``; through zero, closes and opens at the fill's price.
+    ``closed * (price - average_price) * multiplier``; through zero, closes and opens at the fill's price. Where an
+    instrument does not settle by value, cash moves by what is closed, from the price that was settled last.
     """
     fill = fills[i]
     instrument = instruments[fill["symbol"]]
     position = positions[fill["symbol"]]
-    account = accounts[fill["account"]]
+    place = fill["account"] * accounts[0]["currencies"] + instrument["currency"]
+    account = accounts[place]
+    multiplier = instrument["multiplier"]
+    by_value = instrument["settles"] == 0
     quantity = fill["quantity"]
     price = fill["price"]
     held = position["quantity"]
     average = position["average_price"]
+    basis = position["basis"]
     after = round_to_step(held + quantity, instrument["quantity_step"])
     realised = 0.0
+    amount = -quantity * price * multiplier if by_value else 0.0
     if held == 0.0:
         average = price
+        basis = price
     elif (held > 0.0) == (quantity > 0.0):
-        average = (held * average + quantity * price) / (held + quantity)
+        average = mixed(held, average, quantity, price)
+        basis = mixed(held, basis, quantity, price)
     else:
         closed = held if abs(quantity) >= abs(held) else -quantity
-        realised = closed * (price - average) * instrument["multiplier"]
+        realised = closed * (price - average) * multiplier
+        if not by_value:
+            amount = closed * (price - basis) * multiplier
         if held > 0.0:
             account["long_realised"] += realised
         else:
             account["short_realised"] += realised
         if (after > 0.0) != (held > 0.0):
             average = price
+            basis = price
     if after == 0.0:
         after = 0.0  # never -0.0
         average = 0.0
+        basis = 0.0
+    fill["high"] = position["high"]
+    fill["low"] = position["low"]
+    position["high"] = np.nan
+    position["low"] = np.nan
+    position["since"] = fill["formed_at"]
     position["quantity"] = after
     position["average_price"] = average
+    position["basis"] = 0.0 if by_value else basis
     position["realised"] += realised
     position["commission"] += fill["commission"]
     account["realised"] += realised
-    account["commission"] += fill["commission"]
-    account["slippage"] += fill["slippage"]
-    book_cash(fill, KIND_FILL, -quantity * price * instrument["multiplier"], accounts, ledger, counters)
-    if fill["commission"] != 0.0:
-        book_cash(fill, KIND_COMMISSION, -fill["commission"], accounts, ledger, counters)
+    pay_fill(fill, place, amount, by_value and account["delays"] != 0, accounts, ledger, counters)
     return realised
-
-
-@compiled
-def totals(instruments: Table, positions: Table, accounts: Table, out: Floats) -> None:
-    """Fill ``out`` with the sums over positions, in the order of ids.
-
-    A position without a finite mark is taken at its average price and counts as stale.
-    """
-    cash = 0.0
-    long_pnl = 0.0
-    short_pnl = 0.0
-    realised = 0.0
-    commission = 0.0
-    slippage = 0.0
-    for i in range(len(accounts)):
-        cash += accounts[i]["cash"]
-        realised += accounts[i]["realised"]
-        commission += accounts[i]["commission"]
-        slippage += accounts[i]["slippage"]
-        long_pnl += accounts[i]["long_realised"]
-        short_pnl += accounts[i]["short_realised"]
-    value = 0.0
-    gross = 0.0
-    unrealised = 0.0
-    stale = 0.0
-    for i in range(len(positions)):
-        quantity = positions[i]["quantity"]
-        if quantity == 0.0:
-            continue
-        average = positions[i]["average_price"]
-        multiplier = instruments[i]["multiplier"]
-        mark = instruments[i]["mark"]
-        if not np.isfinite(mark):
-            mark = average
-            stale += abs(quantity * mark * multiplier)
-        worth = quantity * mark * multiplier
-        profit = quantity * (mark - average) * multiplier
-        value += worth
-        gross += abs(worth)
-        unrealised += profit
-        if quantity > 0.0:
-            long_pnl += profit
-        else:
-            short_pnl += profit
-    out[CASH] = cash
-    out[EQUITY] = cash + value
-    out[GROSS] = gross
-    out[NET] = value
-    out[LONG] = long_pnl
-    out[SHORT] = short_pnl
-    out[REALISED] = realised
-    out[UNREALISED] = unrealised
-    out[COMMISSION] = commission
-    out[SLIPPAGE] = slippage
-    out[STALE] = stale

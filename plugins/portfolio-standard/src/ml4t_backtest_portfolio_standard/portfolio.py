@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
-from numba.core.dispatcher import Dispatcher
 
 from ml4t.backtest import state as tables
 from ml4t.backtest.errors import RunFileError
 from ml4t.backtest.interfaces import Portfolio
-from ml4t_backtest_portfolio_standard import accounting, metrics, trips
+from ml4t_backtest_portfolio_standard import accounting, metrics, totals, trips
+from ml4t_backtest_portfolio_standard.account import Account
+from ml4t_backtest_portfolio_standard.actions import Actions
+from ml4t_backtest_portfolio_standard.booking import place_of, post
+from ml4t_backtest_portfolio_standard.buying_power import rules_of
+from ml4t_backtest_portfolio_standard.checks import Identities
+from ml4t_backtest_portfolio_standard.compiling import columns, keep
+from ml4t_backtest_portfolio_standard.rules import AccountRules
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from ml4t.backtest.interfaces import Setup
+    from ml4t.backtest.interfaces import Action, Setup
     from ml4t.backtest.state import RunState
 
 __all__ = ["PortfolioAccounting"]
 
-Numba: TypeAlias = Any
+_NEVER = np.iinfo(np.int64).min
+_DAILY = tables.SETTLES.index("daily")
 
 
 class PortfolioAccounting(Portfolio):
-    """Keep positions at average cost, cash, profit and loss, and what trading cost.
+    """Keep positions at average cost, cash, profit and loss, and what trading cost, for one account or several.
 
     Args:
-        config: No settings yet.
+        config: The accounts.
         setup: Surroundings of the component.
     """
 
@@ -40,66 +47,159 @@ class PortfolioAccounting(Portfolio):
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        """Nothing to set."""
+        """Accounts; a run file names them in ``[[account]]``.
+
+        Attributes:
+            accounts: By number; one margin account with the run's capital where there is none.
+        """
+
+        accounts: Sequence[Account] = ()
 
     def __init__(self, config: Config, setup: Setup) -> None:
         self._setup = setup
-        self._totals = np.zeros(len(accounting.TOTALS))
+        self._accounts = list(config.accounts) or [Account()]
+        self._totals = np.zeros(len(totals.TOTALS))
 
     def open(self, state: RunState, capital: Mapping[str, float]) -> None:
-        """Write the opening balance.
+        """Write the opening balances.
 
         Args:
-            state: The run's columns.
-            capital: Currency -> amount, finite; one currency.
+            state: The run's columns; ``currencies`` name the base currency first, where there are several.
+            capital: Currency -> amount, finite; what an account without capital of its own has.
 
         Raises:
-            RunFileError: There are several currencies, or an amount that is not finite.
+            RunFileError: An amount is not finite, or of a currency that the run does not have.
         """
-        if len(capital) > 1:
-            raise RunFileError(
-                f"capital names {', '.join(capital)}; portfolio standard keeps one currency, give one amount"
-            )
-        cash = float(sum(capital.values()))
-        if not np.isfinite(cash):
-            raise RunFileError(f"capital was {cash}; give a finite amount")
         self._state = state
-        self._add_up = _compile_totals()
-        account = state.accounts[0]
-        account["cash"] = account["start_cash"] = cash
-        row = state.counters[state.LEDGER]
-        ledger = state.ledger.reserve(1)
-        ledger[row] = np.zeros(1, tables.LEDGER)[0]
-        ledger[row]["timestamp"] = state.now
-        ledger[row]["order_id"] = ledger[row]["symbol"] = -1
-        ledger[row]["amount"] = ledger[row]["balance"] = cash
-        state.counters[state.LEDGER] = row + 1
+        if state.currencies == [""]:
+            state.currencies[:] = list(capital) or [""]
+        accounts = [
+            each if each.capital is not None else replace(each, capital=dict(capital)) for each in self._accounts
+        ]
+        count = len(state.currencies)
+        state.accounts = np.zeros(len(accounts) * count, tables.ACCOUNT)
+        state.accounts["account"] = np.arange(len(state.accounts)) // count
+        state.accounts["currency"] = np.arange(len(state.accounts)) % count
+        state.accounts["currencies"] = count
+        state.accounts["rate"] = np.where(state.accounts["currency"] == 0, 1.0, np.nan)
+        for number, account in enumerate(accounts):
+            place = slice(number * count, (number + 1) * count)
+            state.accounts["delays"][place] = account.settlement_days > 0
+            state.accounts["converts"][place] = account.convert == "at-fill"
+            self._deposit(number * count, account)
+        self._rules = rules_of(accounts)
+        self._counted = np.zeros((len(state.accounts), len(totals.COUNTED)))
+        self._carried = np.zeros(totals.CARRIED)
+        self._identities = Identities(state)
+        self._actions = Actions(state)
+        self._account_rules = AccountRules(state, accounts, self._actions.close_position)
+        self._known_symbols, self._settles_daily = 0, False
+
+    def _deposit(self, first: int, account: Account) -> None:
+        state = self._state
+        for currency, amount in (account.capital or {}).items():
+            if not np.isfinite(amount):
+                raise RunFileError(f"capital of account {account.name} was {amount} {currency}; give a finite amount")
+            if currency not in state.currencies:
+                raise RunFileError(f"capital of account {account.name} is in {currency}, which the run does not have")
+            place = first + state.currencies.index(currency)
+            state.accounts[place]["start_cash"] = amount
+            post(state, place, "deposit", float(amount))
+
+    def apply_action(self, action: Action) -> None:
+        """Adjust positions and cash; see ``Portfolio.apply_action``."""
+        self._actions.apply(action)
+
+    def next_due(self) -> int:
+        """Return when funding or a dividend is paid next; see ``Portfolio.next_due``."""
+        return min(self._account_rules.next_due, self._actions.next_due)
+
+    def settle(self, session: int | None) -> None:
+        """Pay what is due now; see ``Portfolio.settle``."""
+        self._account_rules.settle(session)
+        self._actions.pay()
+
+    def check(self, requests: NDArray[np.void]) -> bool:
+        """Judge requests by buying power; see ``Portfolio.check``."""
+        return self._account_rules.check(requests)
+
+    def exits(self) -> NDArray[np.void] | None:
+        """Return liquidations; see ``Portfolio.exits``."""
+        return self._account_rules.exits()
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Margin calls and losses, one sentence each."""
+        return self._account_rules.flags
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what a snapshot must keep besides the tables."""
+        kept = {"counted": self._counted.copy(), "carried": self._carried.copy()}
+        parts = {"identities": self._identities, "actions": self._actions, "rules": self._account_rules}
+        return kept | {name: part.get_state() for name, part in parts.items()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take back what ``get_state`` returned."""
+        self._counted[:], self._carried[:] = state["counted"], state["carried"]
+        self._identities.set_state(state["identities"])
+        self._actions.set_state(state["actions"])
+        self._account_rules.set_state(state["rules"])
 
     def equity(self) -> float:
-        """Return cash plus marked positions."""
-        return float(self._sums()[accounting.EQUITY])
+        """Return cash plus worth of positions plus receivable dividends, base currency."""
+        return float(self._sums()[totals.EQUITY])
 
     def exposure(self) -> tuple[float, float]:
-        """Return gross and net value of the positions."""
+        """Return gross and net value of the positions, base currency."""
         sums = self._sums()
-        return float(sums[accounting.GROSS]), float(sums[accounting.NET])
+        return float(sums[totals.GROSS]), float(sums[totals.NET])
 
     def unrealised(self) -> float:
-        """Return profit and loss of the open positions."""
-        return float(self._sums()[accounting.UNREALISED])
+        """Return profit and loss of the open positions, base currency."""
+        return float(self._sums()[totals.UNREALISED])
 
     def sample(self, timestamp: int, session: int) -> None:
-        """Append an EQUITY row; see ``Portfolio.sample``.
+        """Settle what settles daily, check the account, and append an EQUITY row; see ``Portfolio.sample``.
 
         ``long_pnl`` and ``short_pnl`` are what long and short positions have earned since the start, realised
         and not, before commission.
         """
         state = self._state
+        self._vary()
+        self._identities.check()
+        row_of_session = int(np.searchsorted(state.session_closes, timestamp))
+        known = row_of_session < len(state.session_opens)
+        sums = self._sums(int(state.session_opens[row_of_session]) if known else _NEVER)
+        _compile_totals()[1](state.accounts, self._counted, self._carried, sums)
+        self._check_equity(sums)
         row = state.equity.reserve(1)[state.counters[state.EQUITY]]
         row["timestamp"], row["session"] = timestamp, session
-        for name, value in zip(accounting.TOTALS, self._sums().tolist(), strict=True):
+        for name, value in zip(totals.TOTALS, sums.tolist(), strict=True):
             row[name] = value
         state.counters[state.EQUITY] += 1
+
+    def _vary(self) -> None:
+        """Pay the profits of the session into cash, where an instrument settles daily."""
+        state = self._state
+        if self._known_symbols != len(state.symbols):
+            self._known_symbols = len(state.symbols)
+            self._settles_daily = bool((state.instruments["settles"] == _DAILY).any())
+        if not self._settles_daily:
+            return
+        held = (state.instruments["settles"] == _DAILY) & (state.positions["quantity"] != 0.0)
+        for symbol in np.flatnonzero(held & np.isfinite(state.instruments["mark"])).tolist():
+            instrument, position = state.instruments[symbol], state.positions[symbol]
+            mark = float(instrument["mark"])
+            amount = float(position["quantity"] * (mark - position["basis"]) * instrument["multiplier"])
+            if amount != 0.0:
+                position["basis"] = mark
+                post(state, place_of(state, symbol), "variation", amount, symbol=symbol, price=mark)
+
+    def _check_equity(self, sums: NDArray[np.float64]) -> None:
+        figures = dict(zip(totals.TOTALS, sums.tolist(), strict=True))
+        earned = sum(figures[name] for name in _EARNED) - figures["commission"]
+        moved = sum(abs(figures[name]) for name in (*_EARNED, "commission", "cash", "gross_exposure"))
+        self._identities.check_equity(figures["equity"], float(self._carried[totals.S_DEPOSITS]), earned, moved)
 
     def trades(self) -> pl.DataFrame:
         """Return the round trips so far, first in first out; what is open comes last.
@@ -122,7 +222,7 @@ class PortfolioAccounting(Portfolio):
         rows = state.equity.rows()
         if len(rows):  # the last sample of a session is its close
             rows = rows[np.append(rows["session"][1:] != rows["session"][:-1], True)]
-        start = float(np.sum(state.accounts["start_cash"]))
+        start = float(self._carried[totals.S_DEPOSITS]) if len(rows) else float(state.accounts["start_cash"][0])
         equity = np.concatenate([[start], rows["equity"]])
         periods = metrics.periods_per_year(rows["session"])
         returns = metrics.returns_of(equity)
@@ -150,13 +250,14 @@ class PortfolioAccounting(Portfolio):
             "n_trades": len(closed),
             "win_rate": float(np.mean(net > 0.0)) if len(net) else float("nan"),
             "final_equity": float(equity[-1]),
-            "commission": float(np.sum(state.accounts["commission"])),
-            "slippage": float(np.sum(state.accounts["slippage"])),
+            "commission": float(self._carried[totals.S_COMMISSION]),
+            "slippage": float(self._carried[totals.S_SLIPPAGE]),
         }
 
-    def _sums(self) -> NDArray[np.float64]:
+    def _sums(self, opened: int = _NEVER) -> NDArray[np.float64]:
         state = self._state
-        self._add_up(state.instruments, state.positions, state.accounts, self._totals)
+        table = (state.instruments, state.positions, state.accounts)
+        _compile_totals()[0](*table, self._rules, opened, self._totals)
         return self._totals
 
     def _pair(self) -> NDArray[np.void]:
@@ -171,28 +272,19 @@ class PortfolioAccounting(Portfolio):
         return pairs[:found]
 
 
-def _compile(function: Callable[..., Any], result: Numba, *arguments: Numba) -> Callable[..., Any]:
-    """Compile a function for one signature and keep it, or leave it interpreted where compilation is off."""
-    if isinstance(function, Dispatcher):
-        kept = numba.njit(result(*arguments), error_model="numpy", cache=True)
-        compiled: Callable[..., Any] = kept(function.py_func)
-        return compiled
-    quiet: Callable[..., Any] = np.errstate(all="ignore")(function)
-    return quiet
-
-
-def _table(dtype: np.dtype[np.void]) -> Numba:
-    return numba.types.Array(numba.from_dtype(dtype), 1, "C")
+_EARNED = ("realised", "unrealised", "dividends", "interest", "borrow", "funding", "fx_pnl")
 
 
 @cache
-def _compile_totals() -> Callable[..., None]:
-    columns = map(_table, (tables.INSTRUMENT, tables.POSITION, tables.ACCOUNT))
-    return _compile(accounting.totals, numba.void, *columns, numba.float64[::1])
+def _compile_totals() -> tuple[Callable[..., None], Callable[..., None]]:
+    instruments, positions, accounts = map(columns, (tables.INSTRUMENT, tables.POSITION, tables.ACCOUNT))
+    floats, table = numba.float64[::1], numba.float64[:, ::1]
+    now = keep(totals.totals, numba.void, instruments, positions, accounts, table, numba.int64, floats)
+    return now, keep(totals.carry, numba.void, accounts, table, floats, floats)
 
 
 @cache
 def _compile_pairing() -> Callable[..., int]:
-    columns = map(_table, (tables.FILL, tables.INSTRUMENT, trips.TRIP))
+    rows = map(columns, (tables.FILL, tables.INSTRUMENT, trips.TRIP))
     integers = numba.int64[::1]
-    return _compile(trips.pair_fills, numba.int64, *columns, numba.float64[::1], integers, integers, integers)
+    return keep(trips.pair_fills, numba.int64, *rows, numba.float64[::1], integers, integers, integers)
