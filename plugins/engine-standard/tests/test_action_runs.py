@@ -321,6 +321,28 @@ def test_tickers_that_are_handed_on_keep_their_companies(engine):
     ]
 
 
+@pytest.mark.parametrize("calendar", [None, "24/7"])
+def test_a_company_goes_on_trading_under_its_next_ticker(engine, calendar):
+    """The last session of its first ticker ends nothing, that of its second does."""
+    listed = [
+        {"symbol": "UW", "entity": "W", "listed_to": day(3)},
+        {"symbol": "WMI", "entity": "W", "listed_from": day(4), "listed_to": day(5)},
+        {"symbol": "WMI", "entity": "Z", "listed_from": day(8)},
+    ]
+
+    class Flags(Watcher):
+        def on_slice(self, market, context):
+            super().on_slice(market, context)
+            self.note(context, "ended", context._state.instruments["ended"].tolist())
+
+    strategy = Flags()
+    prices = {"UW": [8.0] * 3, "WMI": [None] * 3 + [9.0] * 2, "Y": [1.0] * 7}
+    result = engine(strategy, prices, instruments=listed, calendar=calendar).run()
+    assert ["WMI", "Y"] == result.state.symbols.names
+    ended = [flags for *_, flags in strategy.of("ended")]
+    assert [0, 0, 0, 0, 2] == [max(flags) for flags in ended[:3] + ended[3:4] + ended[-1:]]
+
+
 def test_a_ticker_taken_over_is_given_back_its_last_session(engine):
     """A company takes a ticker under which rows of another are known."""
     strategy = Watcher()

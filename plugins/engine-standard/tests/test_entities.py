@@ -68,6 +68,12 @@ def test_a_symbol_change_keeps_the_company(tickers):
     assert ["FB", "META"] == [made.name(key, close(number)) for number in (8, 9)]
 
 
+def test_a_last_session_does_not_hide_a_symbol_change(tickers):
+    """The entry of the old ticker ends the evening before."""
+    made = tickers([Entry("FB", listed_to=day(8))], ("FB", "symbol-change", day(9), "META"))
+    assert [("FB", 8), ("FB", 8), ("FB", 9)] == who(made, ("FB", 8), ("META", 9), ("FB", 9))
+
+
 def test_a_delisting_and_a_merger_end_a_company(tickers):
     """Rows of its ticker from then on are another's, called by the ticker; the old one gets its last session."""
     for kind in ("delisting", "merger"):

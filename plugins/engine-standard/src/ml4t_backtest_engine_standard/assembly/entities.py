@@ -116,8 +116,7 @@ class Tickers:
             return [self.key(action.new_symbol, at + 1)]
         keys = [self.key(action.symbol, at), self.key(action.symbol, at + 1)]
         if action.kind in ("merger", "delisting"):
-            row = int(np.searchsorted(self._sessions.close, at, side="right")) - 1
-            keys.append(self.key(action.symbol, int(self._sessions.close[max(0, row)])))
+            keys.append(self.key(action.symbol, self._last_close(at)))
         return keys
 
     def name(self, key: str, instant: int) -> str:
@@ -181,8 +180,9 @@ class Tickers:
         return facts, changes
 
     def _settle(self, at: int, facts: list[_Fact]) -> None:
-        """Let all facts of one instant take effect together, on who had which ticker before."""
-        holders = {fact.old: self.key(fact.old, at) for fact in facts}
+        """Let all facts of one instant take effect together, on who had which ticker at the last close."""
+        before = self._last_close(at)
+        holders = {fact.old: self.key(fact.old, before) for fact in facts}
         for fact in facts:
             fact.key = fact.key or holders[fact.old]
             if fact.old and holders[fact.old] == fact.key:
@@ -212,6 +212,11 @@ class Tickers:
     def _fresh(self, ticker: str) -> str:
         self._count += 1
         return f"{ticker}\x1f{self._count}"
+
+    def _last_close(self, at: int) -> int:
+        """Return the newest close up to an instant, UTC ns; the instant itself before the first."""
+        row = int(np.searchsorted(self._sessions.close, at, side="right")) - 1
+        return int(self._sessions.close[row]) if row >= 0 else at
 
     def _edge(self, day: date, edge: str) -> int:
         days = np.array([day.toordinal() - EPOCH_ORDINAL], np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from functools import partial
 
@@ -36,6 +37,7 @@ class CorporateActions:
 
     Attributes:
         holding: Whether prices that formed before are still to come in this instant, so that actions wait.
+        renamed: Told of a column and since when, UTC ns, its company has another ticker.
         unsaid: Whether orders may have changed since the strategy was last told of them.
         added: Names of columns added since somebody took them.
         events: Actions that became known since somebody took them.
@@ -55,6 +57,7 @@ class CorporateActions:
         self._state, self._columns, self._adjustments = state, columns, adjustments
         self._broker, self._portfolio, self._delivery = broker, portfolio, delivery
         self.holding = self.unsaid = False
+        self.renamed: Callable[[int, int], None] | None = None
         self.added: list[str] = []
         self.events: list[CorporateActionEvent] = []
         self._held: list[tuple[PlannedAction, int]] = []
@@ -124,6 +127,8 @@ class CorporateActions:
         self._mark(action, planned.effective_at)
         if kind == "symbol-change":
             self._columns.rename(column, planned.new_symbol)
+            if self.renamed is not None:
+                self.renamed(column, planned.effective_at)
         elif kind in ("merger", "delisting"):
             instruments["ended"][column] = _DELISTED
 

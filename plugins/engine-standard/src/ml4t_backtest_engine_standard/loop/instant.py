@@ -108,6 +108,7 @@ class Instants:
         self.actions.enter(tickers.actions, self.agenda, self._delay)
         kept = (parts.sessions, self.agenda, self.broker, self.portfolio, self.marks.rates)
         self.listings = Listings(self.state, parts.instruments, *kept)
+        self.actions.renamed = self.listings.renew
 
     def begin(self) -> None:
         """Call ``on_start``, before any data is visible."""

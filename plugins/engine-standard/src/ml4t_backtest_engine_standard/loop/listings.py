@@ -60,17 +60,34 @@ class Listings:
         names, first = self._state.symbols.names, self.seen
         self.seen = len(names)
         for symbol in range(first, len(names)) if self._entries else ():
-            found = self._find(names[symbol])
-            if found is None:
-                continue
-            place, row = found
-            if self._rates is not None and row.base:
-                self._rates.add(symbol, row.base, place)
-            if row.listed_from is not None:
-                self._begin(symbol, row.listed_from)
-            for day, expires in ((row.listed_to, False), (row.expires, True)):
-                if day is not None:
-                    self._end(symbol, day, expires)
+            self._take(symbol, self._state.now)
+
+    def renew(self, symbol: int, at: int) -> None:
+        """Let a symbol begin anew under another name.
+
+        Args:
+            symbol: Its id.
+            at: Since when it has that name, UTC ns.
+        """
+        if self._state.instruments["ended"][symbol] == _NOT_LISTED:
+            self._state.instruments["ended"][symbol] = _TRADES
+        for row, ends in self.ends.items():
+            self.ends[row] = [(each, expires) for each, expires in ends if each != symbol]
+        self._take(symbol, at + 1)
+
+    def _take(self, symbol: int, at: int) -> None:
+        """Take note of what the entry of a symbol says, the one that holds at an instant."""
+        found = self._find(self._state.symbols.names[symbol], at)
+        if found is None:
+            return
+        place, row = found
+        if self._rates is not None and row.base:
+            self._rates.add(symbol, row.base, place)
+        if row.listed_from is not None:
+            self._begin(symbol, row.listed_from, at)
+        for day, expires in ((row.listed_to, False), (row.expires, True)):
+            if day is not None:
+                self._end(symbol, day, expires)
 
     def end_session(self, row: int) -> bool:
         """End what ends with a session, marks up to date; say whether orders may have ended with it.
@@ -89,27 +106,27 @@ class Listings:
             self._state.instruments["ended"][symbol] = _EXPIRED if expires else _NOT_LISTED
         return expired
 
-    def _find(self, name: str) -> tuple[int, Instrument] | None:
-        """Return the entry of a symbol; of several companies with one ticker that of the present session."""
+    def _find(self, name: str, at: int) -> tuple[int, Instrument] | None:
+        """Return the entry of a symbol; of several companies with one ticker that of the session at an instant."""
         found = self._entries.get(name) or self._entries.get(name.partition("@")[0])
         ticker, _, label = name.removesuffix(")").partition(" (")
         if found is None and label:
             found = [pair for pair in self._entries.get(ticker, ()) if pair[1].entity == label]
         if not found:
             return None
-        today = self._label()
+        today = self._label(at)
         now = [pair for pair in found if _day(pair[1].listed_from, 0) <= today <= _day(pair[1].listed_to, _FOREVER)]
         return (now or found)[0]
 
-    def _label(self) -> int:
-        row = int(np.searchsorted(self._sessions.close, self._state.now))
+    def _label(self, at: int) -> int:
+        row = int(np.searchsorted(self._sessions.close, at))
         return int(self._sessions.label[row]) if row < len(self._sessions) else _FOREVER
 
-    def _begin(self, symbol: int, day: date) -> None:
+    def _begin(self, symbol: int, day: date, at: int) -> None:
         sessions, instruments = self._sessions, self._state.instruments
         row = int(np.searchsorted(sessions.label, _day(day, 0)))
         opens = int(sessions.open[row]) if row < len(sessions) else _FOREVER
-        if self._state.now >= opens:
+        if at >= opens:
             return
         instruments["ended"][symbol] = _NOT_LISTED
 
