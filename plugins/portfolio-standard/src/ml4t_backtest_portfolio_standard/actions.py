@@ -201,8 +201,8 @@ class Actions:
         if not alike:
             names = self._state.symbols.names
             raise RunError(
-                f"the {action.kind} of {names[action.symbol]} into {names[action.other]} joins instruments of different "
-                "currency, account, multiplier or settlement: give both the same in [[instruments]]"
+                f"the {action.kind} of {names[action.symbol]} into {names[action.other]} joins instruments that differ "
+                "in currency, account, multiplier or settlement: give both the same in [[instruments]]"
             )
 
     def _held(self, symbol: int) -> float:

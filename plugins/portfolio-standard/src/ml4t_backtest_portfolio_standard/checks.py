@@ -112,9 +112,9 @@ class Identities:
         if wrong > 0:
             row = state.accounts[wrong - 1]
             raise RunError(
-                f"account {row['account']} has {row['cash']} {state.currencies[row['currency']]} of cash, {row['settled']} "
-                f"of it settled, and its ledger sums to {self._balances[wrong - 1, :2].tolist()}: a component has moved "
-                "cash without a ledger row"
+                f"account {row['account']} has {row['cash']} {state.currencies[row['currency']]} of cash, "
+                f"{row['settled']} of it settled, and its ledger sums to {self._balances[wrong - 1, :2].tolist()}: a "
+                "component has moved cash without a ledger row"
             )
         if wrong < 0:
             held, found = state.positions[-wrong - 1]["quantity"], self._held[-wrong - 1, QUANTITY]

@@ -250,8 +250,8 @@ class PortfolioAccounting(Portfolio):
             "n_trades": len(closed),
             "win_rate": float(np.mean(net > 0.0)) if len(net) else float("nan"),
             "final_equity": float(equity[-1]),
-            "commission": float(self._carried[totals.S_COMMISSION]),
-            "slippage": float(self._carried[totals.S_SLIPPAGE]),
+            "commission": float(rows["commission"][-1]) if len(rows) else 0.0,
+            "slippage": float(rows["slippage"][-1]) if len(rows) else 0.0,
         }
 
     def _sums(self, opened: int = _NEVER) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from ml4t_backtest_portfolio_standard.accounting import Floats, Record, Table, c
 from ml4t_backtest_portfolio_standard.margins import INITIAL_RULE, MAINTENANCE_RULE, margin_of, worth
 
 __all__ = [
-    "CARRIED", "COUNTED", "EQUITY", "GROSS", "NET", "S_COMMISSION", "S_DEPOSITS", "S_SLIPPAGE", "TOTALS", "UNREALISED",
+    "CARRIED", "COUNTED", "EQUITY", "GROSS", "NET", "S_DEPOSITS", "TOTALS", "UNREALISED",
     "carry", "totals",
 ]  # fmt: skip
 
@@ -33,10 +33,11 @@ COUNTED: Final = ("realised", "commission", "slippage", "long", "short", "divide
     C_REALISED, C_COMMISSION, C_SLIPPAGE, C_LONG, C_SHORT, C_DIVIDENDS, C_INTEREST, C_BORROW, C_FUNDING, C_CONVERTED,
     C_OWN, C_RATE,
 ) = range(len(COUNTED))  # fmt: skip
-# What is carried from sample to sample in base currency.
+# What rows of ACCOUNT in other currencies have gained, carried from sample to sample in base currency.
 CARRIED: Final = 11
 (
-    S_REALISED, S_COMMISSION, S_SLIPPAGE, S_LONG, S_SHORT, S_DIVIDENDS, S_INTEREST, S_BORROW, S_FUNDING, S_FX, S_DEPOSITS,
+    S_REALISED, S_COMMISSION, S_SLIPPAGE, S_LONG, S_SHORT, S_DIVIDENDS, S_INTEREST, S_BORROW, S_FUNDING, S_FX,
+    S_DEPOSITS,
 ) = range(CARRIED)  # fmt: skip
 
 
@@ -101,6 +102,75 @@ def own_without_profit(account: Record) -> float:
 
 
 @compiled
+def carry_home(account: Record, before: Floats, sums: Floats, out: Floats) -> None:
+    """Count cash in base currency, which needs no rate and so no sums of its own."""
+    if before[C_RATE] == 0.0:
+        before[C_RATE] = 1.0
+        sums[S_DEPOSITS] += account["start_cash"]
+    out[REALISED] += account["realised"]
+    out[COMMISSION] += account["commission"]
+    out[SLIPPAGE] += account["slippage"]
+    out[LONG] += account["long_realised"]
+    out[SHORT] += account["short_realised"]
+    out[DIVIDENDS] += account["dividends"]
+    out[INTEREST] += account["interest"]
+    out[BORROW] += account["borrow"]
+    out[FUNDING] += account["funding"]
+    out[FX] += account["converted"]
+
+
+@compiled
+def carry_foreign(account: Record, before: Floats, sums: Floats) -> None:
+    """Count what a row of ACCOUNT in another currency has gained since the sample before, at the present rate."""
+    rate = account["rate"]
+    own = own_without_profit(account)
+    if not np.isfinite(rate) and own == 0.0 and account["commission"] == 0.0 and account["realised"] == 0.0:
+        return
+    if before[C_RATE] == 0.0:
+        before[C_RATE] = rate
+        before[C_OWN] = account["start_cash"]
+        sums[S_DEPOSITS] += account["start_cash"] * rate
+    sums[S_FX] += before[C_OWN] * (rate - before[C_RATE])
+    sums[S_FX] += (account["converted"] - before[C_CONVERTED]) * rate
+    sums[S_REALISED] += (account["realised"] - before[C_REALISED]) * rate
+    sums[S_COMMISSION] += (account["commission"] - before[C_COMMISSION]) * rate
+    sums[S_SLIPPAGE] += (account["slippage"] - before[C_SLIPPAGE]) * rate
+    sums[S_LONG] += (account["long_realised"] - before[C_LONG]) * rate
+    sums[S_SHORT] += (account["short_realised"] - before[C_SHORT]) * rate
+    sums[S_DIVIDENDS] += (account["dividends"] - before[C_DIVIDENDS]) * rate
+    sums[S_INTEREST] += (account["interest"] - before[C_INTEREST]) * rate
+    sums[S_BORROW] += (account["borrow"] - before[C_BORROW]) * rate
+    sums[S_FUNDING] += (account["funding"] - before[C_FUNDING]) * rate
+    before[C_REALISED] = account["realised"]
+    before[C_COMMISSION] = account["commission"]
+    before[C_SLIPPAGE] = account["slippage"]
+    before[C_LONG] = account["long_realised"]
+    before[C_SHORT] = account["short_realised"]
+    before[C_DIVIDENDS] = account["dividends"]
+    before[C_INTEREST] = account["interest"]
+    before[C_BORROW] = account["borrow"]
+    before[C_FUNDING] = account["funding"]
+    before[C_CONVERTED] = account["converted"]
+    before[C_OWN] = own
+    before[C_RATE] = rate
+
+
+@compiled
+def write_carried(sums: Floats, out: Floats) -> None:
+    """Put carried sums beside those of the present."""
+    out[REALISED] += sums[S_REALISED]
+    out[COMMISSION] += sums[S_COMMISSION]
+    out[SLIPPAGE] += sums[S_SLIPPAGE]
+    out[LONG] += sums[S_LONG]
+    out[SHORT] += sums[S_SHORT]
+    out[DIVIDENDS] += sums[S_DIVIDENDS]
+    out[INTEREST] += sums[S_INTEREST]
+    out[BORROW] += sums[S_BORROW]
+    out[FUNDING] += sums[S_FUNDING]
+    out[FX] += sums[S_FX]
+
+
+@compiled
 def carry(accounts: Table, counted: Floats, sums: Floats, out: Floats) -> None:
     """Count what rows of ACCOUNT have gained since the sample before, at present rates, and write it into ``out``.
 
@@ -112,53 +182,8 @@ def carry(accounts: Table, counted: Floats, sums: Floats, out: Floats) -> None:
     """
     for k in range(len(accounts)):
         account = accounts[k]
-        before = counted[k]
-        rate = account["rate"]
-        own = own_without_profit(account)
-        if not np.isfinite(rate):
-            if own == 0.0 and account["commission"] == 0.0 and account["realised"] == 0.0:
-                continue
-            rate = np.nan
-        if before[C_RATE] == 0.0:
-            before[C_RATE] = rate
-            before[C_OWN] = account["start_cash"]
-            sums[S_DEPOSITS] += account["start_cash"] * rate
-        sums[S_FX] += before[C_OWN] * (rate - before[C_RATE])
-        sums[S_FX] += (account["converted"] - before[C_CONVERTED]) * rate
-        sums[S_REALISED] += (account["realised"] - before[C_REALISED]) * rate
-        sums[S_COMMISSION] += (account["commission"] - before[C_COMMISSION]) * rate
-        sums[S_SLIPPAGE] += (account["slippage"] - before[C_SLIPPAGE]) * rate
-        sums[S_LONG] += (account["long_realised"] - before[C_LONG]) * rate
-        sums[S_SHORT] += (account["short_realised"] - before[C_SHORT]) * rate
-        sums[S_DIVIDENDS] += (account["dividends"] - before[C_DIVIDENDS]) * rate
-        sums[S_INTEREST] += (account["interest"] - before[C_INTEREST]) * rate
-        sums[S_BORROW] += (account["borrow"] - before[C_BORROW]) * rate
-        sums[S_FUNDING] += (account["funding"] - before[C_FUNDING]) * rate
-        before[C_REALISED] = account["realised"]
-        before[C_COMMISSION] = account["commission"]
-        before[C_SLIPPAGE] = account["slippage"]
-        before[C_LONG] = account["long_realised"]
-        before[C_SHORT] = account["short_realised"]
-        before[C_DIVIDENDS] = account["dividends"]
-        before[C_INTEREST] = account["interest"]
-        before[C_BORROW] = account["borrow"]
-        before[C_FUNDING] = account["funding"]
-        before[C_CONVERTED] = account["converted"]
-        before[C_OWN] = own
-        before[C_RATE] = rate
+        if account["currency"] != 0:
+            carry_foreign(account, counted[k], sums)
+        else:
+            carry_home(account, counted[k], sums, out)
     write_carried(sums, out)
-
-
-@compiled
-def write_carried(sums: Floats, out: Floats) -> None:
-    """Put carried sums beside those of the present."""
-    out[REALISED] = sums[S_REALISED]
-    out[COMMISSION] = sums[S_COMMISSION]
-    out[SLIPPAGE] = sums[S_SLIPPAGE]
-    out[LONG] += sums[S_LONG]
-    out[SHORT] += sums[S_SHORT]
-    out[DIVIDENDS] = sums[S_DIVIDENDS]
-    out[INTEREST] = sums[S_INTEREST]
-    out[BORROW] = sums[S_BORROW]
-    out[FUNDING] = sums[S_FUNDING]
-    out[FX] = sums[S_FX]
