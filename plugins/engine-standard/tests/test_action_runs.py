@@ -403,6 +403,24 @@ def test_windows_and_volumes_are_adjusted_alike(engine):
     np.testing.assert_array_equal([np.nan, np.nan, 8.0, 8.0, 8.0], strategy.past[3][:, 0])
 
 
+def test_a_trade_at_the_very_open_is_after_the_action(engine, kit):
+    """It is the new company's, at the new price, and history leaves it as it is."""
+    stamps = ["2024-01-02T20:00:00", "2024-01-03T20:00:00", "2024-01-04T14:30:00", "2024-01-04T15:00:00"]
+    rows = pl.DataFrame({"symbol": ["A", "A", "AA", "AA"], "price": [8.0, 8.0, 4.0, 4.0], "size": [1.0] * 4})
+    rows = rows.with_columns(event_time=pl.Series(stamps).str.to_datetime(time_zone="UTC"))
+
+    class Trades(Watcher):
+        def on_slice(self, market, context):
+            self.seen = context.symbols, context.history("price", 4)[:, 0].tolist(), context.history("size", 4).tolist()
+            self.frame = context.window("prices")["price"].to_list()
+
+    strategy = Trades()
+    actions = (("split", "A", 4, {"ratio": 2.0}), ("symbol-change", "A", 4, {"new_symbol": "AA"}))
+    engine(strategy, rows, *actions, source={"kind": "trade"}).run()
+    assert (("AA",), [4.0] * 4, [[2.0], [2.0], [1.0], [1.0]]) == strategy.seen
+    assert [4.0] * 4 == strategy.frame
+
+
 def test_a_basis_that_there_is_not_is_refused(engine):
     """With those that there are."""
     with pytest.raises(RunError, match=r"adjust of 'prices' was 'both': it is \"raw\", \"split\" or \"total\""):

@@ -153,5 +153,7 @@ def test_rows_are_identified_in_bulk(tickers):
     for dtype in (pl.String, pl.Categorical, pl.Enum(["Z", "C", "B", "A"])):
         symbols = pl.Series("symbol", [ticker for ticker, _ in rows], dtype=dtype)
         assert expected == made.identify(symbols, times).to_list()
+    trades = made.identify(pl.Series("symbol", ["A", "A"]), np.array([edge - 1, edge]), ends=False)
+    assert [made.key("A", edge), made.key("A", edge + 1)] == trades.to_list()
     others = pl.Series("symbol", ["Y", "Z"])
     assert others is made.identify(others, times[:2])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from itertools import groupby
 from operator import attrgetter
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import polars as pl
@@ -138,8 +138,15 @@ class Tickers:
         row = int(np.searchsorted(self._sessions.close, ends[-1], side="right")) - 1
         return f"{ticker} ({date.fromordinal(EPOCH_ORDINAL + int(self._sessions.label[max(0, row)]))})"
 
-    def identify(self, symbols: pl.Series, event_time: Integers) -> pl.Series:
-        """Return the company of each row; see ``Clock``."""
+    def identify(self, symbols: pl.Series, event_time: Integers, *, ends: bool = True) -> pl.Series:
+        """Return the company of each row; see ``Clock``.
+
+        Args:
+            symbols: Tickers.
+            event_time: int64 (n,), UTC ns.
+            ends: Whether what happened at the very instant at which a ticker passes on was before it, as with bars,
+                which end there; quotes and trades were after it.
+        """
         meant = symbols.cast(pl.String)
         rows = np.flatnonzero(meant.is_in(list(self._spells)).to_numpy())
         if not len(rows):
@@ -153,7 +160,8 @@ class Tickers:
             ticker, places = tickers[first], rows[first:stop]
             spell = self._spells[ticker]
             holders = np.array([ticker, *spell.keys], object)
-            out[places] = holders[np.searchsorted(np.array(spell.since), event_time[places], side="left")]
+            side: Literal["left", "right"] = "left" if ends else "right"
+            out[places] = holders[np.searchsorted(np.array(spell.since), event_time[places], side=side)]
         return pl.Series(symbols.name, out.tolist(), dtype=pl.String)
 
     def _listed(self, listings: list[Listing]) -> tuple[list[_Fact], list[PlannedAction]]:

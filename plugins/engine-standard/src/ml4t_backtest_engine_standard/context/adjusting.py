@@ -56,14 +56,16 @@ class Adjustments:
             return raw
         out = raw.copy()
         for column, at, ratio, factor in rows:
-            _adjust(out, (formed[:, column] <= at, column), field, ratio, factor if basis == "total" else 1.0)
+            where = formed[:, column] < at + (released.spec.kind == "bar")  # a trade of that very instant is after it
+            _adjust(out, (where, column), field, ratio, factor if basis == "total" else 1.0)
         out.flags.writeable = False
         return out.view()
 
-    def window(self, frame: pl.DataFrame, basis: Basis) -> pl.DataFrame:
+    def window(self, released: Released, frame: pl.DataFrame, basis: Basis) -> pl.DataFrame:
         """Return rows of a feed adjusted, see ``Context.window``.
 
         Args:
+            released: The feed.
             frame: Columns symbol, event_time and fields.
             basis: What to adjust for.
         """
@@ -74,7 +76,7 @@ class Adjustments:
         symbols = frame["symbol"].to_numpy()
         values = {name: frame[name].to_numpy().copy() for name in fields}
         for column, at, ratio, factor in self.rows:
-            where = (symbols == self._state.symbols.names[column]) & (formed <= at)
+            where = (symbols == self._state.symbols.names[column]) & (formed < at + (released.spec.kind == "bar"))
             for name in fields:
                 _adjust(values[name], where, name, ratio, factor if basis == "total" else 1.0)
         return frame.with_columns(**{name: pl.Series(column) for name, column in values.items()})

@@ -184,7 +184,7 @@ class Context(Ordering):
         first = 0 if since is None else _to_ns(since)
         last = self._state.now if until is None else _to_ns(until)
         frame = released.window(fields or released.spec.fields, first, last)
-        return self._adjustments.window(frame, self._basis(released))
+        return self._adjustments.window(released, frame, self._basis(released))
 
     def price(self, symbol: str | None = None) -> Any:
         """Return the last known price of a symbol, or of all, float64 (n,); NaN before the first."""

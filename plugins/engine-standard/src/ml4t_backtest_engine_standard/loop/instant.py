@@ -20,6 +20,7 @@ no timer is due, no symbol is new, and neither broker nor risk managers watch ev
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -84,7 +85,8 @@ class Instants:
         self.parts, self.strategy, self.state = parts, parts.strategy, RunState()
         self.outbox, self.journal = Outbox(self.state), Journal(self.state)
         tickers = parts.tickers or Tickers((), parts.actions, parts.sessions)
-        identify = None if tickers.plain else tickers.identify
+        ends = any(source.spec.kind == "bar" for source in parts.sources)
+        identify = None if tickers.plain else partial(tickers.identify, ends=ends)
         self.clock = Clock(parts.sources, parts.sessions, last=parts.end, identify=identify)
         self.columns, self.adjustments = Columns(self.state, tickers, parts.rules), Adjustments(self.state)
         self.released = [Released(source.spec, self.state) for source in parts.sources]
