@@ -172,10 +172,7 @@ class PortfolioAccounting(Portfolio):
         sums = self._sums(int(state.session_opens[row_of_session]) if known else _NEVER)
         _compile_totals()[1](state.accounts, self._counted, self._carried, sums)
         self._check_equity(sums)
-        row = state.equity.reserve(1)[state.counters[state.EQUITY]]
-        row["timestamp"], row["session"] = timestamp, session
-        for name, value in zip(totals.TOTALS, sums.tolist(), strict=True):
-            row[name] = value
+        state.equity.reserve(1)[state.counters[state.EQUITY]] = (timestamp, session, *sums[_COLUMNS].tolist())
         state.counters[state.EQUITY] += 1
 
     def _vary(self) -> None:
@@ -196,10 +193,11 @@ class PortfolioAccounting(Portfolio):
                 post(state, place_of(state, symbol), "variation", amount, symbol=symbol, price=mark)
 
     def _check_equity(self, sums: NDArray[np.float64]) -> None:
-        figures = dict(zip(totals.TOTALS, sums.tolist(), strict=True))
-        earned = sum(figures[name] for name in _EARNED) - figures["commission"]
-        moved = sum(abs(figures[name]) for name in (*_EARNED, "commission", "cash", "gross_exposure"))
-        self._identities.check_equity(figures["equity"], float(self._carried[totals.S_DEPOSITS]), earned, moved)
+        earned = sums[_EARNED].tolist()
+        sizes = sums[_SIZES].tolist()
+        deposits = float(self._carried[totals.S_DEPOSITS])
+        moved = sum(map(abs, earned)) + sum(map(abs, sizes))
+        self._identities.check_equity(float(sums[totals.EQUITY]), deposits, sum(earned) - sizes[0], moved)
 
     def trades(self) -> pl.DataFrame:
         """Return the round trips so far, first in first out; what is open comes last.
@@ -272,7 +270,12 @@ class PortfolioAccounting(Portfolio):
         return pairs[:found]
 
 
-_EARNED = ("realised", "unrealised", "dividends", "interest", "borrow", "funding", "fx_pnl")
+_EARNED = [
+    totals.TOTALS.index(name)
+    for name in ("realised", "unrealised", "dividends", "interest", "borrow", "funding", "fx_pnl")
+]
+_COLUMNS = [totals.TOTALS.index(name) for name in (tables.EQUITY.names or ())[2:]]
+_SIZES = [totals.TOTALS.index(name) for name in ("commission", "cash", "gross_exposure")]
 
 
 @cache
