@@ -67,7 +67,7 @@ class Actions:
 
     def close_position(self, symbol: int, price: float, kind: str = "delisting") -> None:
         """Close the position in a symbol at a price."""
-        self._take(symbol, self._held(symbol), price, kind)
+        self.take(symbol, self._held(symbol), price, kind)
 
     # --- kinds ------------------------------------------------------------------------------------------
 
@@ -85,7 +85,7 @@ class Actions:
         position["quantity"] = after
         self._note(symbol, kind, after - held, mark)
         if left_over:
-            self._take(symbol, left_over, mark, "cash-in-lieu")
+            self.take(symbol, left_over, mark, "cash-in-lieu")
 
     def _pay_dividend(self, action: Action) -> None:
         amount = self._units(action.symbol) * action.amount
@@ -129,7 +129,7 @@ class Actions:
         """Close a position for cash that is paid now or later."""
         symbol = action.symbol
         if action.pay_at <= self._state.now:
-            self._take(symbol, held, cash, action.kind)
+            self.take(symbol, held, cash, action.kind)
             return
         multiplier = float(self._state.instruments[symbol]["multiplier"])
         self._realise(symbol, held, cash)
@@ -166,9 +166,9 @@ class Actions:
             _empty(position)
         self._note(symbol, action.kind, quantity, price)
         if left_over:
-            self._take(symbol, left_over, mark, "cash-in-lieu")
+            self.take(symbol, left_over, mark, "cash-in-lieu")
 
-    def _take(self, symbol: int, quantity: float, price: float, kind: str) -> None:
+    def take(self, symbol: int, quantity: float, price: float, kind: str) -> None:
         """Take units off a position at a price: cash, profit, ledger."""
         state = self._state
         instrument, position = state.instruments[symbol], state.positions[symbol]

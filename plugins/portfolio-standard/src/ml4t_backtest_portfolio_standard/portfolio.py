@@ -17,6 +17,7 @@ from ml4t_backtest_portfolio_standard import accounting, metrics, totals, trips
 from ml4t_backtest_portfolio_standard.account import Account
 from ml4t_backtest_portfolio_standard.actions import Actions
 from ml4t_backtest_portfolio_standard.booking import place_of, post
+from ml4t_backtest_portfolio_standard.books import Books, BookState
 from ml4t_backtest_portfolio_standard.buying_power import rules_of
 from ml4t_backtest_portfolio_standard.checks import Identities
 from ml4t_backtest_portfolio_standard.compiling import columns, keep
@@ -58,6 +59,7 @@ class PortfolioAccounting(Portfolio):
     def __init__(self, config: Config, setup: Setup) -> None:
         self._setup = setup
         self._accounts = list(config.accounts) or [Account()]
+        self._books: Books | None = None
         self._totals = np.zeros(len(totals.TOTALS))
 
     def open(self, state: RunState, capital: Mapping[str, float]) -> None:
@@ -73,7 +75,7 @@ class PortfolioAccounting(Portfolio):
         self._state = state
         if state.currencies == [""]:
             state.currencies[:] = list(capital) or [""]
-        accounts = [
+        self._accounts = accounts = [
             each if each.capital is not None else replace(each, capital=dict(capital)) for each in self._accounts
         ]
         count = len(state.currencies)
@@ -92,7 +94,7 @@ class PortfolioAccounting(Portfolio):
         self._carried = np.zeros(totals.CARRIED)
         self._identities = Identities(state)
         self._actions = Actions(state)
-        self._account_rules = AccountRules(state, accounts, self._actions.close_position)
+        self._account_rules = AccountRules(state, accounts, self.close_position)
         self._known_symbols, self._settles_daily = 0, False
 
     def _deposit(self, first: int, account: Account) -> None:
@@ -106,18 +108,56 @@ class PortfolioAccounting(Portfolio):
             state.accounts[place]["start_cash"] = amount
             post(state, place, "deposit", float(amount))
 
+    def keep_books(self, shares: Sequence[float]) -> None:
+        """Keep several books from now on; call it after ``open``.
+
+        Args:
+            shares: Fraction of the capital that each book has; they sum to 1.
+        """
+        books = []
+        for share in shares:
+            part = [
+                replace(each, capital={name: amount * share for name, amount in (each.capital or {}).items()})
+                for each in self._accounts
+            ]
+            own = BookState(self._state)
+            book = PortfolioAccounting(self.Config(accounts=part), self._setup)
+            book.open(own, {})
+            books.append((book, own))
+        self._books = Books(self._state, books, shares)
+
+    @property
+    def books(self) -> Books | None:
+        """The books; None where there is one strategy."""
+        return self._books
+
     def apply_action(self, action: Action) -> None:
         """Adjust positions and cash; see ``Portfolio.apply_action``."""
         self._actions.apply(action)
+        if self._books is not None:
+            self._books.apply_action(action)
+
+    def close_position(self, symbol: int, price: float) -> None:
+        """Close the position in a symbol at a price, as a delisting does."""
+        self._actions.close_position(symbol, price)
+        if self._books is not None:
+            self._books.close_position(symbol, price)
+
+    def take(self, symbol: int, quantity: float, price: float, kind: str) -> None:
+        """Take units off the position in a symbol at a price."""
+        self._actions.take(symbol, quantity, price, kind)
 
     def next_due(self) -> int:
         """Return when funding or a dividend is paid next; see ``Portfolio.next_due``."""
-        return min(self._account_rules.next_due, self._actions.next_due)
+        due = min(self._account_rules.next_due, self._actions.next_due)
+        return due if self._books is None else min(due, self._books.next_due)
 
     def settle(self, session: int | None) -> None:
         """Pay what is due now; see ``Portfolio.settle``."""
         self._account_rules.settle(session)
         self._actions.pay()
+        if self._books is not None:
+            self._books.settle(session)
 
     def check(self, requests: NDArray[np.void]) -> bool:
         """Judge requests by buying power; see ``Portfolio.check``."""
@@ -136,7 +176,8 @@ class PortfolioAccounting(Portfolio):
         """Return what a snapshot must keep besides the tables."""
         kept = {"counted": self._counted.copy(), "carried": self._carried.copy()}
         parts = {"identities": self._identities, "actions": self._actions, "rules": self._account_rules}
-        return kept | {name: part.get_state() for name, part in parts.items()}
+        kept |= {name: part.get_state() for name, part in parts.items()}
+        return kept if self._books is None else kept | {"books": self._books.get_state()}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Take back what ``get_state`` returned."""
@@ -144,6 +185,8 @@ class PortfolioAccounting(Portfolio):
         self._identities.set_state(state["identities"])
         self._actions.set_state(state["actions"])
         self._account_rules.set_state(state["rules"])
+        if self._books is not None:
+            self._books.set_state(state["books"])
 
     def equity(self) -> float:
         """Return cash plus worth of positions plus receivable dividends, base currency."""
@@ -174,6 +217,8 @@ class PortfolioAccounting(Portfolio):
         self._check_equity(sums)
         state.equity.reserve(1)[state.counters[state.EQUITY]] = (timestamp, session, *sums[_COLUMNS].tolist())
         state.counters[state.EQUITY] += 1
+        if self._books is not None:
+            self._books.sample(timestamp, session)
 
     def _vary(self) -> None:
         """Pay the profits of the session into cash, where an instrument settles daily."""
