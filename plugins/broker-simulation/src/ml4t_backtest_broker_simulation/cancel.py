@@ -81,12 +81,13 @@ def cancel_order(run: Run, request: Record) -> int:
 
 
 @compiled
-def cancel_targets(run: Run, symbol: int) -> None:
-    """Cancel the working target orders of a symbol, oldest first."""
+def cancel_targets(run: Run, symbol: int, book: int) -> None:
+    """Cancel the working target orders of a symbol in a book, oldest first."""
     orders = run.orders
     i = run.books[symbol]["first"]
     while i >= 0:
         order = orders[i]
-        if order["is_target"] != 0 and is_live(order["status"]) and order["cancelled_at"] == 0:
+        mine = order["is_target"] != 0 and order["book"] == book
+        if mine and is_live(order["status"]) and order["cancelled_at"] == 0:
             request_end(run, i, R_REPLACED)
         i = order["next"]

@@ -79,6 +79,7 @@ def write_order(run: Run, request: Record, i: int) -> None:
     order["client_id"] = request["client_id"]
     order["reduce_only"] = request["reduce_only"]
     order["counts"] = request["counts"]
+    order["book"] = request["book"]
 
 
 @compiled
@@ -196,7 +197,7 @@ def submit_requests(run: Run, requests: Record) -> None:
             submit_order(run, request)
         elif action == CANCEL_TARGETS:
             if request["reason"] == 0 and symbol >= 0 and symbol < len(run.books):
-                cancel_targets(run, symbol)
+                cancel_targets(run, symbol, wide(request["book"]))
         else:
             i = request["order_id"]
             reason = cancel_order(run, request) if action == CANCEL else amend_order(run, request)
