@@ -383,6 +383,26 @@ def test_history_is_adjusted_as_of_now(engine, adjust):
     np.testing.assert_array_equal([1.0] * 5, strategy.past[6][:, 1])
 
 
+def test_rows_of_one_instant_that_formed_apart_are_adjusted_apart(engine):
+    """A late row of before the split beside one of after it."""
+    formed = [f"2024-01-0{day}T{hour}:00:00" for day, hour in ((2, 20), (2, 20), (3, 20), (4, 20), (5, 20))]
+    known = [*formed[:2], "2024-01-04T20:00:00", formed[3], formed[4]]
+    rows = pl.DataFrame({"symbol": ["A", "B", "A", "B", "A"], "price": [8.0, 1.0, 8.0, 1.0, 4.0], "size": [1.0] * 5})
+    stamps = {"event_time": formed, "known_at": known}
+    rows = rows.with_columns(
+        **{name: pl.Series(each).str.to_datetime(time_zone="UTC") for name, each in stamps.items()}
+    )
+
+    class Trades(Watcher):
+        def on_slice(self, market, context):
+            self.seen = context.history("price", 3)
+
+    strategy = Trades()
+    actions = (("split", "A", 4, {"ratio": 2.0}), ("split", "B", 4, {"ratio": 0.5}))
+    engine(strategy, rows, *actions, source={"kind": "trade"}).run()
+    np.testing.assert_array_equal([[4.0, 2.0], [4.0, 1.0], [4.0, np.nan]], strategy.seen)
+
+
 def test_windows_and_volumes_are_adjusted_alike(engine):
     """And single columns; a window that the strategy keeps does not change."""
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -20,21 +23,45 @@ _PRICES = ("open", "high", "low", "close", "vwap", "price", "bid", "ask")
 _SIZES = ("volume", "size", "bid_size", "ask_size")
 
 
+@dataclass(slots=True)
+class _Stage:
+    """What took effect at one instant, once per column."""
+
+    at: int
+    columns: list[int]
+    ratios: list[float]
+    factors: list[float]
+
+
 class Adjustments:
     """What actions that took effect do to the prices before them; it knows of no other action.
 
     Args:
         state: The run's columns.
-
-    Attributes:
-        rows: (column, UTC ns, ratio, factor) in the order in which they took effect: prices that formed up to then
-            are divided by the ratio and volumes multiplied by it; for total returns prices are multiplied by the
-            factor.
     """
 
     def __init__(self, state: RunState) -> None:
         self._state = state
-        self.rows: list[tuple[int, int, float, float]] = []
+        self._split: list[_Stage] = []
+        self._total: list[_Stage] = []
+
+    def add(self, column: int, at: int, ratio: float, factor: float) -> None:
+        """Note what an action does to the prices of a symbol that formed before it.
+
+        Args:
+            column: The symbol's id.
+            at: When it took effect, UTC ns; not before what was noted last.
+            ratio: Prices are divided by it, volumes multiplied.
+            factor: For total returns prices are multiplied by it too.
+        """
+        for stages, own in ((self._split, 1.0), (self._total, factor)):
+            if ratio == 1.0 and own == 1.0:
+                continue
+            if not stages or stages[-1].at != at or column in stages[-1].columns:
+                stages.append(_Stage(at, [], [], []))
+            stages[-1].columns.append(column)
+            stages[-1].ratios.append(ratio)
+            stages[-1].factors.append(own)
 
     def history(self, released: Released, field: str, bars: int, basis: Basis) -> Floats:
         """Return the last bars of a field, see ``Context.history``.
@@ -46,18 +73,27 @@ class Adjustments:
             basis: What to adjust for.
         """
         raw = released.history(field, bars)
-        rows = self._needed(field, basis)
-        if not rows or not raw.size:
+        stages = self._needed(field, basis)
+        if not stages or not raw.size:
             return raw
         formed = _formed_at(released, bars, raw.shape[1])
         oldest = int(formed.min(initial=np.iinfo(np.int64).max, where=formed > 0))
-        rows = [row for row in rows if row[1] >= oldest]
-        if not rows:
+        stages = stages[bisect_left(stages, oldest, key=attrgetter("at")) :]
+        if not stages:
             return raw
-        out = raw.copy()
-        for column, at, ratio, factor in rows:
-            where = formed[:, column] < at + (released.spec.kind == "bar")  # a trade of that very instant is after it
-            _adjust(out, (where, column), field, ratio, factor if basis == "total" else 1.0)
+        instants = formed.max(axis=1)
+        rising = bool((np.diff(instants) >= 0).all())
+        together = rising and bool(((formed == instants[:, None]) | (formed == 0)).all())  # usual, and much cheaper
+        out, later = raw.copy(), released.spec.kind == "bar"  # a trade of that very instant is after the action
+        for stage in stages:
+            if together:
+                stop = int(np.searchsorted(instants, stage.at + later, side="left"))
+                place: Any = (slice(0, stop), stage.columns)
+                out[place] = _adjusted(out[place], field, np.array(stage.ratios), np.array(stage.factors))
+                continue
+            for column, ratio, factor in zip(stage.columns, stage.ratios, stage.factors, strict=True):
+                place = (formed[:, column] < stage.at + later, column)
+                out[place] = _adjusted(out[place], field, ratio, factor)
         out.flags.writeable = False
         return out.view()
 
@@ -72,31 +108,26 @@ class Adjustments:
         fields = [name for name in frame.columns if self._needed(name, basis)]
         if not fields or not frame.height:
             return frame
-        formed = frame["event_time"].to_physical().to_numpy()
-        symbols = frame["symbol"].to_numpy()
+        formed, later = frame["event_time"].to_physical().to_numpy(), released.spec.kind == "bar"
+        symbols = frame["symbol"].cast(pl.Enum(self._state.symbols.names)).to_physical().to_numpy()
         values = {name: frame[name].to_numpy().copy() for name in fields}
-        for column, at, ratio, factor in self.rows:
-            where = (symbols == self._state.symbols.names[column]) & (formed < at + (released.spec.kind == "bar"))
-            for name in fields:
-                _adjust(values[name], where, name, ratio, factor if basis == "total" else 1.0)
+        for stage in self._total if basis == "total" else self._split:
+            for column, ratio, factor in zip(stage.columns, stage.ratios, stage.factors, strict=True):
+                where = (symbols == column) & (formed < stage.at + later)
+                for name, own in values.items():
+                    own[where] = _adjusted(own[where], name, ratio, factor)
         return frame.with_columns(**{name: pl.Series(column) for name, column in values.items()})
 
-    def _needed(self, field: str, basis: Basis) -> list[tuple[int, int, float, float]]:
+    def _needed(self, field: str, basis: Basis) -> list[_Stage]:
         """Return what changes a field."""
-        if basis == "raw" or not self.rows or field not in (*_PRICES, *_SIZES):
+        if basis == "raw" or field not in (*_PRICES, *_SIZES):
             return []
-        return self.rows if basis == "total" else [row for row in self.rows if row[2] != 1.0]
+        return self._total if basis == "total" else self._split
 
 
-def _adjust(out: Floats, where: Any, field: str, ratio: float, factor: float) -> None:
-    """Adjust some values of a field in place."""
-    if field in _SIZES:
-        out[where] *= ratio
-        return
-    if ratio != 1.0:
-        out[where] /= ratio
-    if factor != 1.0:
-        out[where] *= factor
+def _adjusted(values: Floats, field: str, ratio: Any, factor: Any) -> Floats:
+    """Return values of a field adjusted; a ratio or factor of 1 changes no bit."""
+    return values * ratio if field in _SIZES else values / ratio * factor
 
 
 def _formed_at(released: Released, bars: int, width: int) -> NDArray[np.int64]:

@@ -156,7 +156,7 @@ class CorporateActions:
             instruments["mark"][column] = before - less
         factor = 1.0 - less / before if before > less > 0.0 else 1.0
         if ratio != 1.0 or factor != 1.0:
-            self._adjustments.rows.append((column, at, ratio, factor))
+            self._adjustments.add(column, at, ratio, factor)
 
     def _rate(self, action: Action) -> float:
         """Return the rate from the action's currency to that of the instrument; NaN where it is not known."""
