@@ -270,8 +270,11 @@ def test_accounts_have_ages_of_their_own(at_close):
 
 def test_a_run_without_many_sessions_is_not_silent(at_close):
     """Before as many sessions have passed nothing can be too old."""
-    desk = daily(at_close, held=[1.0, 0.0], capital=1e6)
-    go(desk, 2)
+    desk = at_close(held=[1.0, 0.0], capital=1e6)
+    for session in (1, 2, 3):
+        go(desk, session)
+        asked(desk)
+    go(desk, 4)
     desk.state.instruments["mark_time"] = 1
 
     assert ([], {}) == asked(desk)

@@ -44,8 +44,14 @@ class MarginCalls:
         self._calls: dict[str, tuple[str, int]] = {}  # by account: its first call, and how many there were
         self._losses: dict[str, str] = {}  # by account: on which day its equity was gone
 
+    def look(self, oldest: int) -> bool:
+        """Add up all accounts; say whether any equity is too low or any mark formed at or before ``oldest``."""
+        state = self._state
+        found = _compile_sums()(state.instruments, state.positions, state.accounts, self._rules, oldest, self._sums)
+        return bool(found)
+
     def exits(self, label: int) -> NDArray[np.void]:
-        """Return what liquidations take, at the close of a session.
+        """Return what liquidations take at the close of a session, as it was found by ``look``.
 
         Args:
             label: The session, days since 1970-01-01.
@@ -53,8 +59,6 @@ class MarginCalls:
         Raises:
             RunError: An account is called whose ``margin_call`` is ``stop``.
         """
-        state = self._state
-        _compile_sums()(state.instruments, state.positions, state.accounts, self._rules, self._sums)
         wanted: list[NDArray[np.void]] = []
         for number, account in enumerate(self._accounts):
             equity, _, required, held = self._sums[number].tolist()
@@ -63,7 +67,7 @@ class MarginCalls:
             required = 0.0 if account.type == "unlimited" else required * (1.0 - _SLACK)
             if not held or (equity > 0.0 and equity >= required):
                 continue
-            what = f"equity {equity:,.2f}, maintenance requirement {required:,.2f} {state.currencies[0]}".rstrip()
+            what = f"equity {equity:,.2f}, maintenance requirement {required:,.2f} {self._state.currencies[0]}".rstrip()
             if account.margin_call == "stop":
                 raise RunError(
                     f"margin call of account {account.name} on {_day(label)}: {what}; trade smaller, or set "
@@ -163,7 +167,7 @@ def _day(label: int) -> str:
 
 
 @cache
-def _compile_sums() -> Callable[..., None]:
+def _compile_sums() -> Callable[..., bool]:
     rows = (tables.INSTRUMENT, tables.POSITION, tables.ACCOUNT)
     floats = numba.float64[:, ::1]
-    return keep(margins.account_sums, numba.void, *map(columns, rows), floats, floats)
+    return keep(margins.account_sums, numba.boolean, *map(columns, rows), floats, numba.int64, floats)

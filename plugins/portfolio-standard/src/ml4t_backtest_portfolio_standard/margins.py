@@ -49,17 +49,23 @@ def margin_of(instrument: Record, mark: float, fraction: float, maintenance: boo
 
 
 @compiled
-def account_sums(instruments: Table, positions: Table, accounts: Table, rules: Floats, sums: Floats) -> None:
-    """Add up equity and margins of each account in base currency, in the order of ids.
+def account_sums(
+    instruments: Table, positions: Table, accounts: Table, rules: Floats, oldest: int, sums: Floats
+) -> bool:
+    """Add up equity and margins of each account in base currency, in the order of ids; say if anything is wrong.
+
+    Wrong is equity at or below zero or below the maintenance margin, and a mark that is too old.
 
     Args:
         instruments: INSTRUMENT (n_symbols,).
         positions: POSITION (n_symbols,).
         accounts: ACCOUNT (n_accounts * n_currencies,).
         rules: float64 (n_accounts, >= 2): fractions of initial and maintenance margin.
+        oldest: UTC ns; marks that formed up to then are too old.
         sums: float64 (n_accounts, >= 4), written here: equity, initial and maintenance margin, positions held.
     """
     currencies = len(accounts) // len(rules) if len(rules) > 0 else 0
+    wrong = False
     for a in range(len(rules)):
         sums[a, EQUITY] = 0.0
         sums[a, INITIAL] = 0.0
@@ -71,6 +77,7 @@ def account_sums(instruments: Table, positions: Table, accounts: Table, rules: F
             if own != 0.0:  # the rate of a currency without money may be unknown
                 sums[a, EQUITY] += own * row["rate"]
     for s in range(len(positions)):
+        wrong = wrong or instruments[s]["mark_time"] <= oldest
         position = positions[s]
         size = abs(position["quantity"])
         if size == 0.0:
@@ -83,3 +90,6 @@ def account_sums(instruments: Table, positions: Table, accounts: Table, rules: F
         sums[a, INITIAL] += size * margin_of(instrument, mark, rules[a, INITIAL_RULE], False) * rate
         sums[a, MAINTENANCE] += size * margin_of(instrument, mark, rules[a, MAINTENANCE_RULE], True) * rate
         sums[a, HELD] += 1.0
+    for a in range(len(rules)):
+        wrong = wrong or sums[a, EQUITY] <= 0.0 or sums[a, EQUITY] < sums[a, MAINTENANCE]
+    return wrong

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 Marks: TypeAlias = "NDArray[np.uint8]"
 
 __all__ = [
-    "BORROW", "BUYS", "CANCEL", "CANCEL_TARGETS", "CASH", "CLAIMED", "FREE", "HAS", "MARGIN", "MODE", "MODE_RULE",
-    "MORE_BUYS", "MORE_SELLS", "ORDER", "REPLACED", "RULES", "R_POWER", "SCALES", "SELLS", "SETTLED_ONLY", "SUMS",
-    "UNIT", "WORK", "WORTH", "Marks", "claim", "cut_to_lots", "increase_problem", "move", "only_reduces", "room",
-    "survey", "wish_of",
+    "AMEND", "ASKED", "BORROW", "BUYS", "CANCEL", "CANCEL_TARGETS", "CASH", "CLAIMED", "FREE", "HAS", "MARGIN", "MODE",
+    "MODE_RULE", "MORE_BUYS", "MORE_SELLS", "ORDER", "REPLACED", "RULES", "R_POWER", "SCALES", "SELLS", "SETTLED_ONLY",
+    "SUMS", "UNIT", "WORK", "WORTH", "Marks", "claim", "cut_to_lots", "increase_problem", "move", "only_reduces",
+    "room", "survey", "wish_of",
 ]  # fmt: skip
 
 # Places in a row of rules of an account, after both margins.
@@ -38,8 +38,8 @@ FREE, MARGIN, CASH = 0.0, 1.0, 2.0
 BUYS, SELLS, UNIT, MODE, MORE_BUYS, MORE_SELLS, BORROW, REPLACED = range(8)
 WORK: Final = 8
 # Places in a row of sums of an account.
-HAS, CLAIMED, WORTH = range(3)
-SUMS: Final = 3
+HAS, CLAIMED, WORTH, ASKED = range(4)
+SUMS: Final = 4
 
 SLACK: Final = 1e-9
 
@@ -107,6 +107,7 @@ def survey(
         sums[a, HAS] = 0.0
         sums[a, CLAIMED] = 0.0
         sums[a, WORTH] = 0.0
+        sums[a, ASKED] = 0.0
         for c in range(currencies):
             row = accounts[a * currencies + c]
             own = row["cash"] + row["receivable"]

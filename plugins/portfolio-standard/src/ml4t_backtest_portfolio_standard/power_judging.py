@@ -6,6 +6,9 @@ import numpy as np
 
 from ml4t_backtest_portfolio_standard.accounting import Floats, Table, compiled
 from ml4t_backtest_portfolio_standard.power_core import (
+    AMEND,
+    ASKED,
+    BORROW,
     BUYS,
     CANCEL,
     CANCEL_TARGETS,
@@ -13,7 +16,9 @@ from ml4t_backtest_portfolio_standard.power_core import (
     CLAIMED,
     FREE,
     HAS,
+    MARGIN,
     MODE,
+    MODE_RULE,
     MORE_BUYS,
     MORE_SELLS,
     ORDER,
@@ -64,6 +69,33 @@ def forget_cancelled(requests: Table, work: Floats, freed: Marks) -> None:
             freed[i] = 0
         if 0 <= symbol < len(work):
             work[symbol, REPLACED] = 0.0
+
+
+@compiled
+def passes_easily(requests: Table, instruments: Table, rules: Floats, work: Floats, sums: Floats) -> bool:
+    """Say whether a round passes even if each order only added to the larger side and no cancel freed anything.
+
+    Most rounds do, and what they are judged by is found after this one look at each request. Writes ASKED.
+    """
+    for k in range(len(requests)):
+        request = requests[k]
+        quantity = request["quantity"]
+        s = int(request["symbol"])
+        orders = request["action"] == ORDER or request["action"] == AMEND
+        if not orders or not np.isfinite(quantity) or s < 0 or s >= len(instruments):
+            continue
+        instrument = instruments[s]
+        if work[s, MODE] == CASH or np.isfinite(work[s, BORROW]) or not np.isfinite(instrument["mark"]):
+            return False
+        if work[s, MODE] != FREE:
+            sums[instrument["account"], ASKED] += abs(quantity) * work[s, UNIT]
+            if not work[s, UNIT] > 0.0:
+                return False
+    for a in range(len(rules)):
+        enough = sums[a, CLAIMED] + sums[a, ASKED] <= sums[a, HAS] and sums[a, WORTH] > 0.0
+        if sums[a, ASKED] != 0.0 and not (rules[a, MODE_RULE] == MARGIN and enough):
+            return False
+    return True
 
 
 @compiled
@@ -250,6 +282,9 @@ def judge_round(
         freed: uint8, zeros, at least one per order id of this round's orders and earlier ones.
         n_orders: Orders so far.
     """
+    survey(instruments, books, orders, terms, positions, accounts, rules, work, sums, freed)
+    if passes_easily(requests, instruments, rules, work, sums):
+        return False
     wishes = np.zeros(len(requests))
     asks = False
     for k in range(len(requests)):

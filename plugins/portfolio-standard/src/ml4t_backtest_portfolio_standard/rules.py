@@ -66,11 +66,15 @@ class AccountRules:
 
     def exits(self) -> NDArray[np.void] | None:
         """Return what silence and margin calls ask for; see ``Portfolio.exits``."""
+        oldest = self._silence.oldest()
+        if not self._calls.look(oldest):
+            return None
         silent = self._silence.listen()
-        called = self._calls.exits(self._payments.label)
         if silent:
-            return np.concatenate([cancels_of(self._state, silent), called])
-        return called if len(called) else None
+            self._calls.look(oldest)  # without what was closed
+        called = self._calls.exits(self._payments.label)
+        wanted = np.concatenate([cancels_of(self._state, silent), called]) if silent else called
+        return wanted if len(wanted) else None
 
     def get_state(self) -> dict[str, Any]:
         """Return what a snapshot must keep."""

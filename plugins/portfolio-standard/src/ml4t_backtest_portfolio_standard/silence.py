@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Silence"]
 
 _BARS: Final = 5  # the fewest bars of a feed that are no silence, where its bars are longer than a session
+_FOREVER: Final = 2**63 - 1
 _TRADES, _ENDED, _TOO_OLD = 0, 1, 3
 
 
@@ -42,16 +43,29 @@ class Silence:
         self._session = np.zeros(0, np.int64)  # in which that was seen first
         self._bar = np.zeros(0)  # sessions, inf while it is not known
         self._learns = True
+        self._row = -1  # the session that closes
         self._quiet: dict[int, int] = {}  # symbols that are too old, and their mark_time
 
+    def oldest(self) -> int:
+        """Return up to when a mark is too old at this close, UTC ns; the end of time where a full look is due."""
+        state = self._state
+        closes = state.session_closes
+        if self._row < 0:
+            self._row = max(int(np.searchsorted(closes, state.now, side="right")) - 1, 0)
+        while self._row + 1 < len(closes) and closes[self._row + 1] <= state.now:
+            self._row += 1
+        if self._learns or self._quiet or len(self._ages) > 1 or len(state.symbols) != len(self._marked):
+            return _FOREVER
+        last = self._row - int(self._ages[0]) - 1
+        return int(closes[last]) if last >= 0 else -1
+
     def listen(self) -> list[int]:
-        """Look at all marks, at a session's close; return symbols whose working orders end.
+        """Look at all marks, at a session's close, after ``oldest``; return symbols whose working orders end.
 
         Raises:
             RunError: A position has had no price for too long, and the account's policy is ``stop``.
         """
-        state = self._state
-        session = int(np.searchsorted(state.session_closes, state.now, side="right")) - 1
+        state, session = self._state, self._row
         marked = state.instruments["mark_time"]
         self._learn(session, marked)
         old = self._too_old(session, marked)
@@ -100,9 +114,6 @@ class Silence:
 
     def _too_old(self, session: int, marked: NDArray[np.int64]) -> NDArray[np.bool_]:
         closes = self._state.session_closes
-        if not self._learns and len(self._ages) == 1:  # all have daily prices, or more of them
-            last = session - int(self._ages[0]) - 1
-            return marked <= (closes[last] if last >= 0 else -1)
         longest = self._ages[self._state.instruments["account"]].astype(float)
         long_bars = self._bar > 1.0
         longest[long_bars] = np.maximum(longest, _BARS * self._bar)[long_bars]
