@@ -127,7 +127,7 @@ class Adjustments:
 
 def _adjusted(values: Floats, field: str, ratio: Any, factor: Any) -> Floats:
     """Return values of a field adjusted; a ratio or factor of 1 changes no bit."""
-    return values * ratio if field in _SIZES else values / ratio * factor
+    return np.asarray(values * ratio if field in _SIZES else values / ratio * factor)
 
 
 def _formed_at(released: Released, bars: int, width: int) -> NDArray[np.int64]:
