@@ -23,15 +23,14 @@ _NS = 1_000_000_000
 _START = int(EPOCH.timestamp())
 TOLERANCE = 1e-9
 FIGURES = (
-    "cash", "equity", "receivable", "gross", "net", "profit", "commission", "dividends", "interest", "borrow",
-    "funding", "fx_pnl",
+    "cash", "equity", "receivable", "gross", "net", "stale", "realised", "unrealised", "commission", "dividends",
+    "interest", "borrow", "funding", "fx_pnl", "initial_margin", "maintenance_margin",
 )  # fmt: skip
 # Columns of the engine that make a figure, where they are called otherwise.
 _COLUMNS: dict[str, tuple[str, ...]] = {
     "gross": ("gross_exposure",),
     "net": ("net_exposure",),
     "stale": ("stale_exposure",),
-    "profit": ("realised", "unrealised"),
 }
 
 

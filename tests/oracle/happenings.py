@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from .scenario import Amend, Bar, Bracket, Feed, Oco, Place, Request, Row, Scenario, Step
 from .scenarios import Walk, random_bars
+from .shrink import tidy
 from .terms import Action
 
 KINDS = (
@@ -38,7 +39,10 @@ def happen(rng: random.Random, scenario: Scenario, symbols: list[str]) -> Scenar
         taken.add((symbol, session))
         changed |= {symbol} if kind == "symbol-change" else set()
         scenario = _one(rng, scenario, Action(kind, symbol, session), symbols)
-    return replace(scenario, actions=tuple(sorted(scenario.actions, key=lambda action: action.session)))
+    last = max(row.end for feed in scenario.feeds for row in feed.rows)
+    kept = tuple(step for step in scenario.script if not isinstance(step.at, int) or step.at < last)
+    actions = tuple(sorted(scenario.actions, key=lambda action: action.session))
+    return replace(scenario, actions=actions, script=tidy(kept))
 
 
 def _one(rng: random.Random, scenario: Scenario, action: Action, symbols: list[str]) -> Scenario:

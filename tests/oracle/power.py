@@ -59,13 +59,11 @@ class Open:
 def judge(desk: Desk, requests: list[Request]) -> Verdicts:
     """Judge one round, "by what would result if every working order and every request of the round filled"."""
     verdicts = Verdicts()
-    wishes = list(_wishes(desk, requests))
+    ended = {each.order for each in requests if isinstance(each, Cancel)}  # also what is made and ended in one round
+    wishes = [wish for wish in _wishes(desk, requests) if wish.name not in ended]
     opens: dict[str, Open] = defaultdict(Open)
-    freed = {
-        desk.by_name[each.order].id for each in requests if isinstance(each, Cancel) and each.order in desk.by_name
-    }
     for order in desk.working():
-        if counts(order) and order.id not in freed:
+        if counts(order) and order.name not in ended:
             opens[order.symbol].add(order.side * (_whole(order) - order.filled))
     late = []
     for wish in wishes:  # "those that only reduce first"
@@ -183,7 +181,8 @@ def _at_marks(desk: Desk, symbol: str, quantity: Decimal) -> Decimal:
 def _not_borrowable(desk: Desk, account: Account, after: Open, wish: Wish) -> str:
     """Refuse what nobody lends: "selling short a symbol without a row, or more than `available`"."""
     short = after.sells - desk.accounts.quantity(wish.symbol)
-    if wish.quantity > 0 or short <= 0 or isinstance(account.borrow, float):
+    nothing_to_lend = isinstance(account.borrow, float) or desk.accounts.settles(wish.symbol) != "value"
+    if wish.quantity > 0 or short <= 0 or nothing_to_lend:
         return ""
     row = newest(account.borrow, wish.symbol, desk.now)
     if row is None:

@@ -14,7 +14,7 @@ COUNTED = ("commission", "dividends", "interest", "borrow", "funding")
 
 @dataclass(frozen=True)
 class Sample:
-    """An equity row; ``profit`` is realised and unrealised together, ``quantities`` what is held."""
+    """An equity row; ``quantities`` what is held."""
 
     session: int
     cash: Decimal
@@ -23,7 +23,8 @@ class Sample:
     gross: Decimal
     net: Decimal
     stale: Decimal
-    profit: Decimal
+    realised: Decimal
+    unrealised: Decimal
     commission: Decimal
     dividends: Decimal
     interest: Decimal
@@ -40,7 +41,7 @@ class Sampler:
     """Takes equity rows and remembers what the next needs.
 
     Attributes:
-        nets: Net assets at the sample before, by account and currency.
+        nets: Net assets less unrealised profit at the sample before, by account and currency.
         rates: Rates at the sample before.
         seen: Sums in their currency that have been counted.
         sums: The same in base currency, "converted at the rate of the sample at which it is first counted".
@@ -53,21 +54,23 @@ class Sampler:
 
     def take(self, desk: Desk, session: int) -> Sample:
         """Return the row of a session's close."""
-        accounts = desk.accounts
+        accounts, rates, unrealised = desk.accounts, {}, NOTHING
         for (place, currency), purse in accounts.purses.items():
             net = accounts.net(place, currency)
             if not net and not any(vars(purse).values()) and (place, currency) not in self.nets:
                 continue
             rate = accounts.rates.of(currency)
-            # "net assets of a currency at the sample before x the change of its rate, and what a conversion gained
-            # or lost against the rate"
+            # "net assets of a currency less unrealised profit at the sample before x the change of its rate, and what a
+            # conversion gained or lost against the rate"; "unrealised profit at the present rate"
             self.sums["fx"] += self.nets.get((place, currency), NOTHING) * (rate - self.rates.get(currency, rate))
             self._count(place, currency, "fx", "converted", purse.converted, rate)
             for name in COUNTED:
                 self._count(place, currency, name, name, getattr(purse, name), rate)
-            profit = purse.realised + _unrealised(accounts, place, currency)
-            self._count(place, currency, "profit", "profit", profit, rate)
-            self.nets[place, currency], self.rates[currency] = net, rate
+            self._count(place, currency, "realised", "realised", purse.realised, rate)
+            mine = _unrealised(accounts, place, currency)
+            unrealised += mine * rate
+            self.nets[place, currency], rates[currency] = net - mine, rate
+        self.rates |= rates
         places = range(len(desk.scenario.accounts))
         held = accounts.held()
         values = {symbol: accounts.value(symbol) for symbol in held}
@@ -83,7 +86,8 @@ class Sampler:
             gross=sum(map(abs, values.values()), NOTHING),
             net=sum(values.values(), NOTHING),
             stale=sum((abs(values[each]) for each in held if _is_stale(desk, each, session)), NOTHING),
-            profit=self.sums["profit"],
+            realised=self.sums["realised"],
+            unrealised=unrealised,
             **{name: self.sums[name] for name in COUNTED},
             fx_pnl=self.sums["fx"],
             initial_margin=_margin(accounts, held, initial=True),
@@ -102,8 +106,7 @@ def _unrealised(accounts: Accounts, place: int, currency: str) -> Decimal:
 
 
 def _margin(accounts: Accounts, held: list[str], *, initial: bool) -> Decimal:
-    bound = [each for each in held if accounts.scenario.accounts[accounts.scenario.account(each)].type != "unlimited"]
-    needed = [accounts.requirement(symbol, abs(accounts.quantity(symbol)), initial=initial) for symbol in bound]
+    needed = [accounts.requirement(symbol, abs(accounts.quantity(symbol)), initial=initial) for symbol in held]
     return sum(needed, NOTHING)
 
 
@@ -123,6 +126,8 @@ def called(desk: Desk) -> list[int]:
     for place in range(len(desk.scenario.accounts)):
         held = desk.accounts.held(place)
         equity = desk.accounts.equity(place)
-        if held and (equity <= 0 or equity < _margin(desk.accounts, held, initial=False)):
+        unlimited = desk.scenario.accounts[place].type == "unlimited"
+        needed = NOTHING if unlimited else _margin(desk.accounts, held, initial=False)
+        if held and (equity <= 0 or equity < needed):
             found.append(place)
     return found

@@ -32,7 +32,7 @@ def smaller(scenario: Scenario, differs: Callable[[Scenario], bool], attempts: i
 
 def _without_something(scenario: Scenario) -> Iterator[Scenario]:
     for place in range(len(scenario.script)):
-        yield replace(scenario, script=_tidy(scenario.script[:place] + scenario.script[place + 1 :]))
+        yield replace(scenario, script=tidy(scenario.script[:place] + scenario.script[place + 1 :]))
     for number, feed in enumerate(scenario.feeds):
         for place in range(len(feed.rows) - 1, -1, -1):
             fewer = replace(feed, rows=feed.rows[:place] + feed.rows[place + 1 :])
@@ -40,7 +40,7 @@ def _without_something(scenario: Scenario) -> Iterator[Scenario]:
     for place, step in enumerate(scenario.script):
         for simpler in _simpler(step.request):
             steps = (*scenario.script[:place], Step(step.at, simpler), *scenario.script[place + 1 :])
-            yield replace(scenario, script=_tidy(steps))
+            yield replace(scenario, script=tidy(steps))
     yield from (
         *(replace(scenario, actions=_without(scenario.actions, place)) for place in range(len(scenario.actions))),
         *(replace(scenario, listings=_without(scenario.listings, place)) for place in range(len(scenario.listings))),
@@ -83,7 +83,7 @@ def _simpler(request: Request) -> Iterator[Request]:
                 yield replace(request, **{name: default})
 
 
-def _tidy(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+def tidy(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     """Leave out requests about orders that are not made any more."""
     names = {name for step in steps for name in names_of(step.request)}
     kept = []

@@ -127,7 +127,7 @@ def test_a_merger_for_cash_realises():
     actions = (Action("merger", "A", 2, amount=12.0),)
     outcome = run([*bars("A", 10.0, 10.0), *bars("B", 1.0, 1.0, 1.0)], [buy(5.0)], actions=actions, accounts=cash(100))
     assert [(2, "merger", 60.0, 0.0), (2, "merger", 0.0, -5.0)] == rows_of(outcome, "merger")
-    assert (110.0, 10.0) == (equities(outcome)[2], float(outcome.samples[2].profit))
+    assert (110.0, 10.0) == (equities(outcome)[2], float(outcome.samples[2].realised))
 
 
 def test_a_spin_off_moves_worth_from_one_to_the_other():
@@ -247,12 +247,12 @@ def test_prices_and_rates_earn_apart():
     rows = [*bars("A", 10.0, 10.0, 11.0), *bars("EURUSD", 1.0, 1.0, 2.0)]
     outcome = run(rows, [buy(10.0)], listings=listings, accounts=cash(1000))
     assert [1000.0, 1000.0, 1020.0] == equities(outcome)
-    assert (20.0, 0.0) == (float(outcome.samples[2].profit), float(outcome.samples[2].fx_pnl))
+    assert (20.0, 0.0) == (float(outcome.samples[2].unrealised), float(outcome.samples[2].fx_pnl))
     outcome = run(rows, [buy(10.0)], listings=listings, accounts=cash(1000, convert="at-fill"))
     conversions = [(each.currency, float(each.amount)) for each in outcome.ledger if each.kind == "conversion"]
     assert [("EUR", 100.0), ("USD", -100.0)] == conversions
     assert 1000 - 100 + 110 * 2 == equities(outcome)[2]
-    assert (20.0, 100.0) == (float(outcome.samples[2].profit), float(outcome.samples[2].fx_pnl))
+    assert (20.0, 100.0) == (float(outcome.samples[2].unrealised), float(outcome.samples[2].fx_pnl))
 
 
 def test_rates_turn_and_cross_and_are_never_one():
