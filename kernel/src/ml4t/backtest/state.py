@@ -322,14 +322,7 @@ class RunState:
         known_at: the newest ``known_at`` released so far.
     """
 
-    ORDERS: Final = 0
-    ORDER_EVENTS: Final = 1
-    FILLS: Final = 2
-    LEDGER: Final = 3
-    EQUITY: Final = 4
-    WORKING: Final = 5
-    SEQUENCE: Final = 6
-    TERMS: Final = 7
+    ORDERS, ORDER_EVENTS, FILLS, LEDGER, EQUITY, WORKING, SEQUENCE, TERMS = range(8)
 
     def __init__(self) -> None:
         self.counters: NDArray[np.int64] = np.zeros(16, np.int64)
@@ -355,7 +348,7 @@ class RunState:
     @property
     def working(self) -> int:
         """Number of orders that may still fill."""
-        return int(self.counters[5])
+        return int(self.counters[self.WORKING])
 
     def add_symbols(self, names: list[str], rules: Mapping[str, tuple[float, ...]] | None = None) -> None:
         """Give each new symbol an id and a row in every per-symbol table.

@@ -204,10 +204,14 @@ class Released:
         positions, fields = self._state.positions, self.spec.fields
         ids = self._symbol[start:stop]
         fresh = (positions["quantity"][ids] != 0.0) & (self._times[0, start:stop] > positions["since"][ids])
-        if fresh.any():
-            price = self._price(start, stop)
-            for side, widen in (("high", np.fmax), ("low", np.fmin)):
-                reached = self._values[fields.index(side), start:stop] if side in fields else price
+        if not fresh.any():
+            return
+        price, each_once = self._price(start, stop), self._full_run and stop - start == self._width
+        for side, widen in (("high", np.fmax), ("low", np.fmin)):
+            reached = self._values[fields.index(side), start:stop] if side in fields else price
+            if each_once:
+                widen(positions[side][: stop - start], reached, out=positions[side][: stop - start], where=fresh)
+            else:
                 widen.at(positions[side], ids[fresh], reached[fresh])
 
     def _price(self, start: int, stop: int) -> Floats:
