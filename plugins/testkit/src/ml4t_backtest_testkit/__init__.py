@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ml4t_backtest_testkit.conformance.rules import Conformance
     from ml4t_backtest_testkit.conformance.sources import FeedConformance, SignalConformance
     from ml4t_backtest_testkit.conformance.strategies import StrategyConformance
+    from ml4t_backtest_testkit.conformance.tables import TableConformance
     from ml4t_backtest_testkit.market import random_market
     from ml4t_backtest_testkit.setups import make_setup
 
@@ -36,6 +37,7 @@ __all__ = [
     "RiskConformance",
     "SignalConformance",
     "StrategyConformance",
+    "TableConformance",
     "benchmark",
     "make_setup",
     "random_market",
@@ -53,6 +55,7 @@ _NAMES_OF = {
     "conformance.rules": "Conformance",
     "conformance.sources": "FeedConformance SignalConformance",
     "conformance.strategies": "StrategyConformance",
+    "conformance.tables": "TableConformance",
     "market": "random_market",
     "setups": "make_setup",
 }
