@@ -20,6 +20,7 @@ def _load(name):
 
 sys.modules["peer_orders"] = _load("peer_orders")  # which the next one imports
 cases = _load("scenarios")
+raw = _load("corporate")
 places = _load("environments")
 ours = _load("native")
 
@@ -38,6 +39,8 @@ def pytest_generate_tests(metafunc):
     if "scenario" in metafunc.fixturenames:
         found = [one for one in cases.SCENARIOS if one.peer == metafunc.module.PEER]
         metafunc.parametrize("scenario", found, ids=[one.name for one in found])
+    if "corporate_scenario" in metafunc.fixturenames:
+        metafunc.parametrize("corporate_scenario", raw.SCENARIOS, ids=[one.name for one in raw.SCENARIOS])
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +62,12 @@ def native():
 def scenarios():
     """The module of the scenarios."""
     return cases
+
+
+@pytest.fixture(scope="session")
+def corporate():
+    """The module of scenarios with corporate actions."""
+    return raw
 
 
 @pytest.fixture(scope="session")

@@ -47,6 +47,16 @@ class Scripted(Strategy):
         for leg, handle in zip(action["legs"], context.oco(*legs), strict=True):
             self.handles[leg["ref"]] = handle
 
+    def do_weights(self, action: dict[str, Any], context: Any) -> None:
+        """Bring each symbol to its weight of cash and positions, in whole lots; dividends not yet paid do not count."""
+        held = {name: context.position(name).quantity for name in context.symbols}
+        prices = {name: float(context.price(name)) for name in context.symbols}
+        worth = context.portfolio.cash + sum(held[name] * prices[name] for name in sorted(held) if held[name])
+        for name in sorted(action["weights"]):
+            lots = int(worth * action["weights"][name] / prices[name] / action["lot"])
+            if quantity := lots * action["lot"] - held[name]:
+                self.handles[f"{action['ref']}.{name}"] = context.order(name, quantity)
+
     def do_cancel(self, action: dict[str, Any], context: Any) -> None:
         handle = self.handles[action["ref"]]
         if handle.is_open:
@@ -61,6 +71,20 @@ def terms(action: dict[str, Any]) -> dict[str, Any]:
     if "valid" in action:
         given |= {"time_in_force": "GTD", "expires_at": date.fromisoformat(action["valid"])}
     return given
+
+
+def run_with(told: dict[str, Any], bars: pl.DataFrame, actions: pl.DataFrame) -> Any:
+    """Run what zipline's runner was told, with corporate actions; return the result and the ref of each order id."""
+    strategy = Scripted(told["actions"])
+    engine = Engine(
+        feed={"use": "frame", "name": "prices", "frame": bars, "prices": "raw"},
+        strategy=strategy,
+        calendar="XNYS",
+        capital=told["settings"]["cash"],
+        broker={"profile": "zipline"},
+        actions=actions,
+    )
+    return engine.run(), {handle.id: ref for ref, handle in strategy.handles.items()}
 
 
 def run(scenario: Any, panel: Any) -> Any:
@@ -119,6 +143,18 @@ def largest_gap(theirs: pl.DataFrame, result: Any) -> float:
     ours = result.equity.select(pl.col("session").alias("time"), pl.col("equity").alias("ours"))
     both = theirs.with_columns(pl.col("time").cast(pl.Date)).join(ours, on="time", how="full", coalesce=True)
     return float(np.max(np.abs((both["equity"] - both["ours"]).fill_null(np.nan).to_numpy())))
+
+
+def daily_gaps(theirs: pl.DataFrame, result: Any) -> dict[str, float]:
+    """Return the largest daily differences of cash, and of equity without dividends that are due and not paid."""
+    ours = result.equity.select(
+        pl.col("session").alias("time"),
+        (pl.col("equity") - pl.col("receivable")).alias("our_equity"),
+        pl.col("cash").alias("our_cash"),
+    )
+    both = theirs.with_columns(pl.col("time").cast(pl.Date)).join(ours, on="time", how="full", coalesce=True)
+    gaps = {name: both[name] - both[f"our_{name}"] for name in ("cash", "equity")}
+    return {name: float(np.max(np.abs(gap.fill_null(np.nan).to_numpy()))) for name, gap in gaps.items()}
 
 
 def _close(name: str, relative: float) -> pl.Expr:

@@ -218,6 +218,52 @@ def test_zipline_keeps_three_decimals_of_a_price(fills):
     )
 
 
+def flat(*values):
+    """Return bars of one price each."""
+    return [(value,) * 4 for value in values]
+
+
+def cash_of(run_peer, bars, actions, *corporate):
+    """Return zipline's cash after each session, to the cent; commission off."""
+    settings = {"cash": 1e6, "per_share": 0.0, "slippage_bps": 0.0, "volume_limit": 1.0}
+    told = {"name": "observed", "settings": settings, "actions": actions, "corporate": corporate}
+    return run_peer("zipline", told, bars).equity["cash"].round(6).to_list()
+
+
+def on(day):
+    """Return a day of the week as text."""
+    return (FIRST + timedelta(days=day)).isoformat()
+
+
+def test_zipline_pays_fractions_of_a_reverse_split_at_what_they_cost(run_peer):
+    """Ten shares bought at 2.00, one for eight when they are worth 3.00: one is left, a quarter pays 4.00, not 6.00."""
+    bars = frame(AA=[*flat(2.0, 2.0, 3.0), *flat(24.0, 24.0)])
+    split = {"symbol": "AA", "kind": "split", "ex_date": on(3), "ratio": 0.125}
+    assert [1e6, 999_980.0, 999_980.0, 999_984.0, 999_984.0] == cash_of(run_peer, bars, [order(0, 10)], split)
+
+
+def test_zipline_pays_fractions_of_a_split_at_what_they_cost(run_peer):
+    """101 at 10.00, three for two when they are worth 12.00: 151, and half a share pays 3.33 (of 6.67, in cents)."""
+    bars = frame(AA=[*flat(10.0, 10.0, 12.0), *flat(8.0, 8.0)])
+    split = {"symbol": "AA", "kind": "split", "ex_date": on(3), "ratio": 1.5}
+    found = cash_of(run_peer, bars, [order(0, 101)], split)
+    assert [0.0, -1010.0, -1010.0, -1006.67, -1006.67] == [round(cash - 1e6, 2) for cash in found]
+
+
+def test_zipline_pays_dividends_on_the_pay_date_and_shows_no_claim(run_peer):
+    """Ex on day 2, paid on day 4: until then neither cash nor equity has it; a short pays."""
+    bars = frame(AA=flat(10.0, 10.0, 9.0, 9.0, 9.0))
+    paid = {"symbol": "AA", "kind": "dividend", "ex_date": on(2), "pay_date": on(4), "amount": 1.0}
+    cash = cash_of(run_peer, bars, [order(0, -10)], paid)
+    assert [1e6, 1_000_100.0, 1_000_100.0, 1_000_100.0, 1_000_090.0] == cash
+
+
+def test_zipline_closes_a_position_a_session_after_the_last_bar(run_peer):
+    """AA has bars on days 0 to 2; at the end of day 3 it is gone at its last close, without a fill."""
+    bars = frame(AA=flat(10.0, 10.0, 9.0), BB=flat(1.0, 1.0, 1.0, 1.0, 1.0))
+    assert [1e6, 999_900.0, 999_900.0, 999_990.0, 999_990.0] == cash_of(run_peer, bars, [order(0, 10)])
+
+
 # --- vectorbt -----------------------------------------------------------------------------------------------
 
 

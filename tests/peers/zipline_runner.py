@@ -44,22 +44,58 @@ class Noting(SimulationBlotter):
         return transactions, commissions, closed
 
 
-def register_bundle(bars):
-    """Make a bundle of the bars, which have a row per symbol and session."""
+def register_bundle(bars, corporate=()):
+    """Make a bundle of the bars, which have a row per symbol and session from its first to its last."""
     days = pd.DatetimeIndex(sorted(bars["timestamp"].unique())).tz_localize(None)
     names = sorted(bars["symbol"].unique())
+    by_name = bars.set_index(bars["timestamp"].dt.tz_localize(None)).drop(columns="timestamp").groupby("symbol")
+    own = [by_name.get_group(name).drop(columns="symbol") for name in names]
 
     def write(environ, assets, minutes, daily, adjustments, *others):
-        about = {"symbol": names, "asset_name": names, "exchange": "NYSE", "start_date": days[0], "end_date": days[-1]}
-        assets.write(equities=pd.DataFrame(about))
-        by_name = bars.set_index("timestamp").groupby("symbol")
-        frames = ((number, by_name.get_group(name).drop(columns="symbol")) for number, name in enumerate(names))
-        daily.write(((number, frame.set_axis(days)) for number, frame in frames), show_progress=False)
-        adjustments.write()
+        about = pd.DataFrame({"symbol": names, "asset_name": names, "exchange": "NYSE"})
+        about["start_date"], about["end_date"] = [one.index[0] for one in own], [one.index[-1] for one in own]
+        about["auto_close_date"] = about["end_date"] + pd.Timedelta(days=1)
+        assets.write(equities=about)
+        daily.write(enumerate(own), show_progress=False)
+        adjustments.write(splits=splits_of(corporate, names), dividends=dividends_of(corporate, names))
 
     register("scenario", write, calendar_name="XNYS", start_session=days[0], end_session=days[-1])
     ingest("scenario", show_progress=False)
     return days
+
+
+def splits_of(corporate, names):
+    """Return the splits as zipline takes them, old shares for one new; None without any."""
+    rows = [row for row in corporate if row["kind"] == "split"]
+    if not rows:
+        return None
+    frame = pd.DataFrame({"sid": [names.index(row["symbol"]) for row in rows]})
+    frame["effective_date"] = pd.DatetimeIndex([row["ex_date"] for row in rows])
+    return frame.assign(ratio=[1.0 / row["ratio"] for row in rows])
+
+
+def dividends_of(corporate, names):
+    """Return the dividends as zipline takes them; None without any."""
+    rows = [row for row in corporate if row["kind"] == "dividend"]
+    if not rows:
+        return None
+    frame = pd.DataFrame({"sid": [names.index(row["symbol"]) for row in rows]})
+    frame["ex_date"] = pd.DatetimeIndex([row["ex_date"] for row in rows])
+    frame["declared_date"] = frame["record_date"] = frame["ex_date"]
+    frame["pay_date"] = pd.DatetimeIndex([row["pay_date"] for row in rows])
+    return frame.assign(amount=[float(row["amount"]) for row in rows])
+
+
+def missing(action, context, data):
+    """Return (symbol, quantity) of what brings each symbol to its weight of cash and positions, in whole lots."""
+    held = {asset.symbol: position.amount for asset, position in context.portfolio.positions.items()}
+    names = sorted(set(held) | set(action["weights"]))
+    prices = {name: float(data.current(symbol(name), "price")) for name in names}
+    worth = context.portfolio.cash + sum(held.get(name, 0) * prices[name] for name in names)
+    for name in sorted(action["weights"]):
+        lots = int(worth * action["weights"][name] / prices[name] / action["lot"])
+        if quantity := lots * action["lot"] - held.get(name, 0):
+            yield name, quantity
 
 
 def style(action):
@@ -78,7 +114,7 @@ def main():
     """Run the scenario of the folder."""
     scenario = json.loads((FOLDER / "scenario.json").read_text())
     settings = scenario["settings"]
-    days = register_bundle(pd.read_parquet(FOLDER / "bars.parquet"))
+    days = register_bundle(pd.read_parquet(FOLDER / "bars.parquet"), scenario.get("corporate", ()))
     script = defaultdict(list)
     for action in scenario["actions"]:
         script[action["bar"]].append(action)
@@ -99,6 +135,10 @@ def main():
             if action["do"] == "cancel":
                 cancel_order(ids[action["ref"]])
                 continue
+            if action["do"] == "weights":
+                for name, quantity in missing(action, context, data):
+                    refs[order(symbol(name), quantity)] = f"{action['ref']}.{name}"
+                continue
             made = order(symbol(action["symbol"]), action["quantity"], style=style(action))
             refs[made], ids[action["ref"]] = action["ref"], made
 
@@ -118,6 +158,7 @@ def main():
     fills["time"] = pd.DatetimeIndex(fills["time"]).tz_convert("America/New_York").tz_localize(None).normalize()
     fills.to_parquet(FOLDER / "fills.parquet")
     equity = pd.DataFrame({"time": days, "equity": result["portfolio_value"].to_numpy()})
+    equity["cash"] = result["ending_cash"].to_numpy()
     equity.to_parquet(FOLDER / "equity.parquet")
     ends = {refs[made.id]: STATES[int(made.status)] for made in blotter.orders.values()}
     (FOLDER / "ends.json").write_text(json.dumps(ends))

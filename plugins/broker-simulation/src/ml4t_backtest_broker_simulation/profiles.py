@@ -11,6 +11,8 @@ from typing import Any, Final
 
 __all__ = ["PROFILES"]
 
+# These engines close nothing by themselves: not for want of margin, nor where prices stop.
+_LEAVE: Final = {"margin_call": "note", "on_silence": "hold"}
 PROFILES: Final[Mapping[str, Mapping[str, Any]]] = {
     "zipline": {
         "fill": {
@@ -22,7 +24,7 @@ PROFILES: Final[Mapping[str, Mapping[str, Any]]] = {
         },
         "slippage": {"use": "bps", "bps": 5.0},
         "commission": {"use": "per-share", "rate": 0.001},
-        "account": {"type": "unlimited"},
+        "account": {"type": "unlimited", **_LEAVE},
     },
     "backtrader": {
         "fill": {
@@ -36,9 +38,9 @@ PROFILES: Final[Mapping[str, Mapping[str, Any]]] = {
             "slippage_on": "stops",
             "slippage_within": "bar",
         },
-        "account": {"type": "cash", "check": "fill"},
+        "account": {"type": "cash", "check": "fill", **_LEAVE},
     },
-    "vectorbt": {"fill": {"use": "same-close"}, "account": {"type": "cash", "check": "fill"}},
+    "vectorbt": {"fill": {"use": "same-close"}, "account": {"type": "cash", "check": "fill", **_LEAVE}},
     "lean": {"fill": {"use": "next-open", "limit": "cross"}, "account": {"type": "margin", "check": "submit"}},
     "realistic": {
         "fill": {"use": "next-open", "limit": "cross", "volume_limit": 0.1, "volume_basis": "trailing"},
