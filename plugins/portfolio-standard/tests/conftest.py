@@ -16,27 +16,31 @@ def compiled_code_is_kept():
 
 
 class Books:
-    """A run with symbols A and B, 10,000 in cash and an open portfolio."""
+    """A run with symbols A, B and more, 10,000 in cash and an open portfolio."""
 
-    def __init__(self, cash=10_000.0, **instrument):
+    def __init__(self, cash=10_000.0, accounts=(), symbols=("A", "B"), currencies=("USD",), **instrument):
+        from ml4t_backtest_portfolio_standard.account import Account
         from ml4t_backtest_portfolio_standard.portfolio import PortfolioAccounting
 
         self.state = RunState()
-        self.state.add_symbols(["A", "B"])
+        self.state.currencies = list(currencies)
+        self.state.add_symbols(list(symbols))
         for name, value in instrument.items():
             self.state.instruments[name] = value
-        self.portfolio = PortfolioAccounting(PortfolioAccounting.Config(), Setup(name="standard"))
-        self.portfolio.open(self.state, {"USD": cash})
+        config = PortfolioAccounting.Config(accounts=[Account(**each) for each in accounts])
+        self.portfolio = PortfolioAccounting(config, Setup(name="standard"))
+        self.portfolio.open(self.state, {currencies[0]: cash})
 
     def fill(self, quantity, price, symbol=0, commission=0.0, slippage=0.0):
         """Apply one fill and return what it realised."""
         state = self.state
-        fills, ledger = state.fills.reserve(1), state.ledger.reserve(2)
+        fills, ledger = state.fills.reserve(1), state.ledger.reserve(4)
         i = state.fills.count
         row = fills[i]
         row["order_id"] = row["formed_at"] = row["known_at"] = i
         row["symbol"], row["quantity"], row["price"] = symbol, quantity, price
         row["commission"], row["slippage"] = commission, slippage
+        row["account"] = state.instruments[symbol]["account"]
         state.counters[state.FILLS] += 1
         arguments = (fills, i, state.instruments, state.positions, state.accounts, ledger, state.counters)
         with np.errstate(all="ignore"):

@@ -16,12 +16,14 @@ def test_opening_balance_is_a_deposit(make_books):
     assert (0, 500.0, 500.0, -1, -1) == tuple(row[n] for n in ("kind", "amount", "balance", "order_id", "symbol"))
 
 
-@pytest.mark.parametrize("capital", [{"USD": 1.0, "EUR": 1.0}, {"USD": math.inf}])
-def test_capital_that_cannot_be_kept_is_refused(make_books, capital):
-    """One currency, a finite amount."""
-    books = make_books()
-    with pytest.raises(RunFileError, match="capital"):
-        books.portfolio.open(books.state, capital)
+@pytest.mark.parametrize(
+    ("capital", "message"),
+    [({"USD": math.inf}, "was inf USD"), ({"EUR": 1.0}, "is in EUR, which the run does not have")],
+)
+def test_capital_that_cannot_be_kept_is_refused(make_books, capital, message):
+    """Amounts are finite, and in a currency of the run."""
+    with pytest.raises(RunFileError, match=message):
+        make_books(accounts=[{"capital": capital}])
 
 
 @pytest.mark.parametrize("sign", [1, -1])

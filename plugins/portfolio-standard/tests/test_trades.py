@@ -35,9 +35,7 @@ def test_open_trips_come_last_with_the_profit_at_the_mark(make_books):
         tuple(row) for row in trades.select("symbol", "side", "quantity", "pnl", "is_open").rows()
     ]
     assert [2.0, 3.0] == trades["commission"].to_list()
-    assert (None, None, None, None, None) == trades.select(
-        "exit_time", "exit_price", "exit_order_id", "mfe", "mae"
-    ).row(1)
+    assert (None, None, None) == trades.select("exit_time", "exit_price", "exit_order_id").row(1)
 
 
 def test_no_fills_no_trades(make_books):

@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ml4t_backtest_portfolio_standard.trips import gains
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from ml4t.backtest.state import RunState
 
 __all__ = [
     "annual_return",
     "annual_volatility",
     "calmar",
+    "figures",
     "max_drawdown",
     "periods_per_year",
     "returns_of",
@@ -27,6 +32,56 @@ __all__ = [
 ]
 
 _NAN = float("nan")
+
+
+def figures(state: RunState, start: float, trips: NDArray[np.void]) -> dict[str, float]:
+    """Return the figures of a run, counts as integers.
+
+    ``total_return`` is last equity over starting cash - 1; ``turnover`` the value traded (both sides, at present
+    rates) over mean equity per year; ``win_rate`` the share of closed round trips that earned more than their
+    commission. Commission and slippage are sums over the run.
+
+    Args:
+        state: The run's columns.
+        start: Deposits in base currency.
+        trips: TRIP rows of the run.
+    """
+    rows = state.equity.rows()
+    if len(rows):  # the last sample of a session is its close
+        rows = rows[np.append(rows["session"][1:] != rows["session"][:-1], True)]
+    equity = np.concatenate([[start], rows["equity"]])
+    periods = periods_per_year(rows["session"])
+    returns = returns_of(equity)
+    mean = float(np.mean(rows["equity"])) if len(rows) else start
+    years = len(rows) / periods
+    closed = trips[trips["is_open"] == 0]
+    net = gains(state, closed) - closed["entry_commission"] - closed["exit_commission"]
+    return {
+        "total_return": float(equity[-1] / start - 1.0) if start > 0.0 else _NAN,
+        "annual_return": annual_return(equity, periods),
+        "annual_volatility": annual_volatility(returns, periods),
+        "sharpe": sharpe(returns, periods),
+        "sortino": sortino(returns, periods),
+        "max_drawdown": max_drawdown(equity),
+        "calmar": calmar(equity, periods),
+        "turnover": _traded(state) / mean / years if mean > 0.0 and years > 0.0 else _NAN,
+        "n_fills": state.fills.count,
+        "n_trades": len(closed),
+        "win_rate": float(np.mean(net > 0.0)) if len(net) else _NAN,
+        "final_equity": float(equity[-1]),
+        "commission": float(rows["commission"][-1]) if len(rows) else 0.0,
+        "slippage": float(rows["slippage"][-1]) if len(rows) else 0.0,
+    }
+
+
+def _traded(state: RunState) -> float:
+    """Return the value of all fills, both sides, at the rates of now."""
+    fills = state.fills.rows()
+    instruments = state.instruments[fills["symbol"]]
+    value = np.abs(fills["quantity"] * fills["price"] * instruments["multiplier"])
+    if len(state.currencies) > 1:
+        value = value * state.accounts["rate"][instruments["currency"]]
+    return float(np.sum(value))
 
 
 def periods_per_year(sessions: NDArray[np.int64]) -> int:

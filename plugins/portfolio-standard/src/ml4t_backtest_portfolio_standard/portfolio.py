@@ -249,70 +249,25 @@ class PortfolioAccounting(Portfolio):
 
         Columns: symbol, side (``long`` or ``short``), quantity (> 0), entry_time and exit_time (when the
         prices formed, UTC), entry_price, exit_price, pnl (before commission; of open trips at the mark),
-        commission (the trip's share of both fills'), entry_order_id, exit_order_id, account, is_open, mfe and
-        mae (best and worst profit on the way: not recorded yet, null). An open trip's exit columns are null.
+        commission (the trip's share of both fills'), entry_order_id, exit_order_id (null where an action opened or
+        closed), account, is_open, mfe and mae (best profit on the way, 0 or above, and worst, 0 or below),
+        currency (of all amounts). An open trip's exit columns are null.
         """
-        return trips.trips_frame(self._state, self._pair())
+        return trips.trips_frame(self._state, trips.find_trips(self._state))
 
     def metrics(self) -> Mapping[str, float]:
-        """Return the figures of the run, counts as integers; NaN where one is not defined.
-
-        ``total_return`` is last equity over starting cash - 1; ``turnover`` the value traded (both sides)
-        over mean equity per year; ``win_rate`` the share of closed round trips that earned more than their
-        commission. The others are defined in ``metrics``, or are sums over the run in base currency.
-        """
-        state = self._state
-        rows = state.equity.rows()
-        if len(rows):  # the last sample of a session is its close
-            rows = rows[np.append(rows["session"][1:] != rows["session"][:-1], True)]
-        start = float(self._carried[totals.S_DEPOSITS]) if len(rows) else float(state.accounts["start_cash"][0])
-        equity = np.concatenate([[start], rows["equity"]])
-        periods = metrics.periods_per_year(rows["session"])
-        returns = metrics.returns_of(equity)
-        fills = state.fills.rows()
-        multiplier = state.instruments["multiplier"][fills["symbol"]] if len(fills) else np.zeros(0)
-        traded = float(np.sum(np.abs(fills["quantity"] * fills["price"] * multiplier)))
-        mean = float(np.mean(rows["equity"])) if len(rows) else start
-        years = len(rows) / periods
-        pairs = self._pair()
-        closed = pairs[pairs["exit"] >= 0]
-        gain = fills["price"][closed["exit"]] - fills["price"][closed["entry"]]
-        if len(closed):
-            gain = gain * closed["quantity"] * multiplier[closed["entry"]]
-        net = gain - closed["entry_commission"] - closed["exit_commission"]
-        return {
-            "total_return": float(equity[-1] / start - 1.0) if start > 0.0 else float("nan"),
-            "annual_return": metrics.annual_return(equity, periods),
-            "annual_volatility": metrics.annual_volatility(returns, periods),
-            "sharpe": metrics.sharpe(returns, periods),
-            "sortino": metrics.sortino(returns, periods),
-            "max_drawdown": metrics.max_drawdown(equity),
-            "calmar": metrics.calmar(equity, periods),
-            "turnover": traded / mean / years if mean > 0.0 and years > 0.0 else float("nan"),
-            "n_fills": len(fills),
-            "n_trades": len(closed),
-            "win_rate": float(np.mean(net > 0.0)) if len(net) else float("nan"),
-            "final_equity": float(equity[-1]),
-            "commission": float(rows["commission"][-1]) if len(rows) else 0.0,
-            "slippage": float(rows["slippage"][-1]) if len(rows) else 0.0,
-        }
+        """Return the figures of the run, counts as integers; NaN where one is not defined; see ``metrics``."""
+        start = float(self._carried[totals.S_DEPOSITS])
+        if not self._state.equity.count:  # nothing is counted before the first sample
+            home = self._state.accounts["currency"] == 0
+            start = float(np.sum(self._state.accounts["start_cash"][home]))
+        return metrics.figures(self._state, start, trips.find_trips(self._state))
 
     def _sums(self, opened: int = _NEVER) -> NDArray[np.float64]:
         state = self._state
         table = (state.instruments, state.positions, state.accounts)
         _compile_totals()[0](*table, self._rules, opened, self._totals)
         return self._totals
-
-    def _pair(self) -> NDArray[np.void]:
-        state = self._state
-        count = state.fills.count
-        pairs = np.zeros(2 * count, trips.TRIP)
-        nobody = np.full(len(state.symbols), -1, np.int64)
-        found = _compile_pairing()(
-            *(state.fills.data[:count], state.instruments, pairs, np.zeros(count)),
-            *(nobody, nobody.copy(), np.full(count, -1, np.int64)),
-        )
-        return pairs[:found]
 
 
 _EARNED = [
@@ -329,10 +284,3 @@ def _compile_totals() -> tuple[Callable[..., None], Callable[..., None]]:
     floats, table = numba.float64[::1], numba.float64[:, ::1]
     now = keep(totals.totals, numba.void, instruments, positions, accounts, table, numba.int64, floats)
     return now, keep(totals.carry, numba.void, accounts, table, floats, floats)
-
-
-@cache
-def _compile_pairing() -> Callable[..., int]:
-    rows = map(columns, (tables.FILL, tables.INSTRUMENT, trips.TRIP))
-    integers = numba.int64[::1]
-    return keep(trips.pair_fills, numba.int64, *rows, numba.float64[::1], integers, integers, integers)
