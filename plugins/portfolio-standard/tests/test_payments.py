@@ -263,3 +263,17 @@ def test_a_resumed_run_settles_what_was_waiting(settling, make_desk):
 
     assert [(3, 0.0, 100.0, 0)] == settlements(again)
     assert kept["label"] == 1
+
+
+def test_sessions_without_a_break_share_an_instant(settling):
+    """A price of it is the next session's open, where it is known later, or the last of the session that ends."""
+    opens, closes = settling.state.session_opens, settling.state.session_closes
+    opens[1:] = closes[:-1]
+    sell(settling, opens[1], closes[1], 100.0)
+    sell(settling, closes[1], closes[1], 10.0)
+    sell(settling, opens[2], closes[2], 1.0)
+    sell(settling, opens[0], opens[0], 5.0)
+    for session in range(1, 6):
+        close(settling, session)
+
+    assert [(2, 0.0, 5.0, 0), (3, 0.0, 110.0, 0), (4, 0.0, 1.0, 0)] == settlements(settling)

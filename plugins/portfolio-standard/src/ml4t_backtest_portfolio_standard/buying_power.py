@@ -1,10 +1,10 @@
-"""Buying power: what an account may add to; the rules are compiled, in ``power_core`` and ``power_judging``."""
+"""Buying power: what an account may add to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from ml4t.backtest import state as tables
 from ml4t_backtest_portfolio_standard import power_core as core
 from ml4t_backtest_portfolio_standard.compiling import columns, keep
-from ml4t_backtest_portfolio_standard.power_judging import judge_round
+from ml4t_backtest_portfolio_standard.power_judging import Round, find_cancelled, wishes_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,15 +71,28 @@ class BuyingPower:
             self._work[:, core.BORROW] = np.inf
         if self._borrowing.limited:
             self._borrowing.available(self._work[:, core.BORROW])
-        changed = _compile_judging()(
-            *(requests, state.instruments, state.books, state.orders.data, state.terms.data),
-            *(state.positions, state.accounts, self._rules, self._work, self._sums, self._freed, count),
-        )
-        return bool(changed)
+        tables_of_run = (state.instruments, state.books, state.orders.data, state.terms.data, state.positions)
+        surveyed = (*tables_of_run, state.accounts, self._rules, self._work, self._sums, self._freed)
+        if _compile_all_passes()(requests, *surveyed):
+            return False
+        wishes = wishes_of(requests, state)
+        find_cancelled(requests, wishes, self._work, self._freed)
+        _compile_survey()(*surveyed)
+        self._freed[:] = 0
+        self._work[:, core.REPLACED] = 0.0
+        return Round(requests, state, self._rules, self._work, self._sums).judge(wishes)
+
+
+def _arguments() -> list[Any]:
+    rows = (tables.INSTRUMENT, tables.BOOK, tables.ORDER, tables.TERMS, tables.POSITION, tables.ACCOUNT)
+    return [*map(columns, rows), *[numba.float64[:, ::1]] * 3, numba.uint8[::1]]
 
 
 @cache
-def _compile_judging() -> Callable[..., bool]:
-    rows = (tables.REQUEST, tables.INSTRUMENT, tables.BOOK, tables.ORDER, tables.TERMS, tables.POSITION, tables.ACCOUNT)
-    floats = numba.float64[:, ::1]
-    return keep(judge_round, numba.boolean, *map(columns, rows), floats, floats, floats, numba.uint8[::1], numba.int64)
+def _compile_all_passes() -> Callable[..., bool]:
+    return keep(core.all_passes, numba.boolean, columns(tables.REQUEST), *_arguments())
+
+
+@cache
+def _compile_survey() -> Callable[..., None]:
+    return keep(core.survey, numba.void, *_arguments())

@@ -1,5 +1,7 @@
 """Buying power: what would be claimed if all that works and all that is asked for filled at the marks.
 
+Compiled is what every round needs: the sums, and whether all of it passes. What does not is for ``power_judging``.
+
 The claim of a symbol is its margin on the larger side of what may become of the position, max(|position + open
 buys|, |position - open sells|); in a cash account, for what settles by value, the cost of open buys less the
 proceeds of open sells. An order passes where the claims of its account are no more than what the account has.
@@ -11,8 +13,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
-from ml4t.backtest.state import ACCEPTED, ACTIONS, PARTIAL, REASONS
-from ml4t_backtest_portfolio_standard.accounting import Floats, Record, Table, compiled, round_to_step
+from ml4t.backtest.state import ACCEPTED, ACTIONS, PARTIAL
+from ml4t_backtest_portfolio_standard.accounting import Floats, Record, Table, compiled
 from ml4t_backtest_portfolio_standard.margins import INITIAL_RULE, margin_of, worth
 
 if TYPE_CHECKING:
@@ -21,10 +23,9 @@ if TYPE_CHECKING:
 Marks: TypeAlias = "NDArray[np.uint8]"
 
 __all__ = [
-    "AMEND", "ASKED", "BORROW", "BUYS", "CANCEL", "CANCEL_TARGETS", "CASH", "CLAIMED", "FREE", "HAS", "MARGIN", "MODE",
-    "MODE_RULE", "MORE_BUYS", "MORE_SELLS", "ORDER", "REPLACED", "RULES", "R_POWER", "SCALES", "SELLS", "SETTLED_ONLY",
-    "SUMS", "UNIT", "WORK", "WORTH", "Marks", "claim", "cut_to_lots", "increase_problem", "move", "only_reduces",
-    "room", "survey", "wish_of",
+    "BORROW", "BUYS", "CASH", "CLAIMED", "FREE", "HAS", "MARGIN", "MODE", "MODE_RULE", "REPLACED", "RULES", "SCALES",
+    "SELLS", "SETTLED_ONLY", "SLACK", "SUMS", "UNIT", "WORK", "WORTH", "Marks", "all_passes", "claim", "counts",
+    "survey", "whole_of",
 ]  # fmt: skip
 
 # Places in a row of rules of an account, after both margins.
@@ -38,19 +39,13 @@ FREE, MARGIN, CASH = 0.0, 1.0, 2.0
 BUYS, SELLS, UNIT, MODE, MORE_BUYS, MORE_SELLS, BORROW, REPLACED = range(8)
 WORK: Final = 8
 # Places in a row of sums of an account.
-HAS, CLAIMED, WORTH, ASKED = range(4)
-SUMS: Final = 4
+HAS, CLAIMED, WORTH = range(3)
+SUMS: Final = 3
 
 SLACK: Final = 1e-9
 
 ORDER: Final = ACTIONS.index("order")
-CANCEL: Final = ACTIONS.index("cancel")
-CANCEL_TARGETS: Final = ACTIONS.index("cancel-targets")
 AMEND: Final = ACTIONS.index("amend")
-R_POWER: Final = REASONS.index("no-buying-power")
-R_SHORT: Final = REASONS.index("short-not-allowed")
-R_BORROW: Final = REASONS.index("not-borrowable")
-R_NO_MARK: Final = REASONS.index("no-mark")
 
 
 @compiled
@@ -107,7 +102,6 @@ def survey(
         sums[a, HAS] = 0.0
         sums[a, CLAIMED] = 0.0
         sums[a, WORTH] = 0.0
-        sums[a, ASKED] = 0.0
         for c in range(currencies):
             row = accounts[a * currencies + c]
             own = row["cash"] + row["receivable"]
@@ -155,100 +149,64 @@ def survey(
 
 
 @compiled
-def closes_only(request: Record) -> bool:
-    """Say whether an order is there to close something: children, legs of a group, reduce-only orders."""
-    return bool(request["parent"] >= 0 or request["group"] >= 0 or request["reduce_only"] != 0)
+def all_passes(
+    requests: Table,
+    instruments: Table,
+    books: Table,
+    orders: Table,
+    terms: Table,
+    positions: Table,
+    accounts: Table,
+    rules: Floats,
+    work: Floats,
+    sums: Floats,
+    freed: Marks,
+) -> bool:
+    """Say whether a round passes even if every order of it is one more, and no cancel frees anything.
 
+    Claims only grow with what is bought and with what is sold beyond the position, so that what passes as a whole
+    passes in every order and in every part.
 
-@compiled
-def wish_of(requests: Table, k: int, orders: Table, terms: Table, n_orders: int, n_symbols: int) -> float:
-    """Return the signed quantity that a request adds to what is on its way, 0 where nothing is to be judged."""
-    request = requests[k]
-    quantity: float = request["quantity"]
-    symbol = request["symbol"]
-    if request["reason"] != 0 or not np.isfinite(quantity) or symbol < 0 or symbol >= n_symbols:
-        return 0.0
-    if request["action"] == ORDER:
-        return 0.0 if closes_only(request) else quantity
-    if request["action"] != AMEND:
-        return 0.0
-    before = 0.0
-    for j in range(k - 1, -1, -1):  # the terms of an earlier request of this round
-        other = requests[j]
-        if other["order_id"] == request["order_id"] and np.isfinite(other["quantity"]):
-            if other["action"] == ORDER and closes_only(other):
-                return 0.0
-            if other["action"] == ORDER or other["action"] == AMEND:
-                before = other["quantity"]
-                break
-    i = request["order_id"]
-    if 0 <= i < n_orders:
-        if not counts(orders[i], terms):
-            return 0.0
-        if before == 0.0:
-            before = whole_of(orders[i], terms)
-    more = quantity - before
-    return more if more * before > 0.0 else 0.0
-
-
-@compiled
-def only_reduces(work: Floats, s: int, held: float, wish: float) -> bool:
-    """Say whether an order takes a position towards zero, counting what works on its side."""
-    if wish < 0.0:
-        return bool(held > 0.0 and work[s, SELLS] - wish <= held * (1.0 + SLACK))
-    return bool(held < 0.0 and work[s, BUYS] + wish <= -held * (1.0 + SLACK))
-
-
-@compiled
-def increase_problem(work: Floats, s: int, held: float, mark: float, wish: float) -> int:
-    """Return why an order that does more than reduce cannot pass at any size, 0 where it may."""
-    sold = work[s, SELLS] + work[s, MORE_SELLS] - wish
-    if wish < 0.0 and sold - held > work[s, BORROW] * (1.0 + SLACK):
-        return R_BORROW
-    if work[s, MODE] == FREE:
-        return 0
-    if not np.isfinite(mark):
-        return R_NO_MARK
-    if wish < 0.0 and work[s, MODE] == CASH:
-        return R_SHORT
-    return 0
-
-
-@compiled
-def move(work: Floats, rules: Floats, sums: Floats, s: int, a: int, held: float, wish: float, sign: float) -> None:
-    """Count a quantity as on its way, or with ``sign`` -1 no more."""
-    before = claim(work, rules, s, a, held, work[s, BUYS], work[s, SELLS])
-    if wish > 0.0:
-        work[s, BUYS] += sign * wish
-    else:
-        work[s, SELLS] -= sign * wish
-    sums[a, CLAIMED] += claim(work, rules, s, a, held, work[s, BUYS], work[s, SELLS]) - before
-
-
-@compiled
-def cut_to_lots(size: float, lot: float) -> float:
-    """Return a size of at least 0 cut to whole lots."""
-    if not lot > 0.0:
-        return max(size, 0.0)
-    return max(round_to_step(np.floor(size / lot + SLACK) * lot, lot), 0.0)
-
-
-@compiled
-def room(work: Floats, rules: Floats, sums: Floats, s: int, a: int, held: float, wish: float) -> float:
-    """Return the largest size of an order on the wish's side that passes; all of it where it claims nothing."""
-    buys: float = work[s, BUYS]
-    sells: float = work[s, SELLS]
-    unit: float = work[s, UNIT]
-    reduces = max(held - sells, 0.0) if wish < 0.0 else max(-held - buys, 0.0)
-    if sums[a, WORTH] <= 0.0:
-        return reduces
-    left: float = sums[a, HAS] - sums[a, CLAIMED]
-    if not unit > 0.0:
-        return abs(wish) if left >= 0.0 else reduces
-    if work[s, MODE] == CASH:
-        return max(left / unit, reduces)
-    side = left / unit + max(abs(held + buys), abs(held - sells))  # the largest side that there is room for
-    other = abs(held + buys) if wish < 0.0 else abs(held - sells)
-    if other > side:
-        return reduces
-    return max(side - (sells - held if wish < 0.0 else held + buys), reduces)
+    Args:
+        requests: REQUEST (n_requests,).
+        instruments: INSTRUMENT (n_symbols,); BOOK and POSITION the same.
+        books: Lists of working orders.
+        orders: ORDER.
+        terms: TERMS.
+        positions: What is held.
+        accounts: ACCOUNT (n_accounts * n_currencies,).
+        rules: float64 (n_accounts, RULES).
+        work: float64 (n_symbols, WORK), written here but for BORROW: units that may be short.
+        sums: float64 (n_accounts, SUMS), written here.
+        freed: uint8, zeros, at least one per order id.
+    """
+    survey(instruments, books, orders, terms, positions, accounts, rules, work, sums, freed)
+    for k in range(len(requests)):
+        request = requests[k]
+        quantity = request["quantity"]
+        s = int(request["symbol"])
+        asks = request["action"] == ORDER or request["action"] == AMEND
+        if asks and np.isfinite(quantity) and 0 <= s < len(instruments):
+            work[s, MORE_BUYS] += max(quantity, 0.0)
+            work[s, MORE_SELLS] -= min(quantity, 0.0)
+    passes = True
+    for k in range(len(requests)):
+        s = int(requests[k]["symbol"])
+        if s < 0 or s >= len(instruments) or (work[s, MORE_BUYS] == 0.0 and work[s, MORE_SELLS] == 0.0):
+            continue
+        a = int(instruments[s]["account"])
+        held = positions[s]["quantity"]
+        buys = work[s, BUYS] + work[s, MORE_BUYS]
+        sells = work[s, SELLS] + work[s, MORE_SELLS]
+        work[s, MORE_BUYS] = 0.0
+        work[s, MORE_SELLS] = 0.0
+        passes = passes and (sells <= max(held, 0.0) or sells - held <= work[s, BORROW])
+        if work[s, MODE] != FREE:
+            sums[a, CLAIMED] += claim(work, rules, s, a, held, buys, sells)
+            sums[a, CLAIMED] -= claim(work, rules, s, a, held, work[s, BUYS], work[s, SELLS])
+            enough = sums[a, WORTH] > 0.0 and np.isfinite(instruments[s]["mark"])
+            covered = work[s, MODE] != CASH or (sells <= held and work[s, UNIT] > 0.0)
+            passes = passes and enough and covered
+    for a in range(len(rules)):
+        passes = passes and (rules[a, MODE_RULE] == FREE or sums[a, CLAIMED] <= sums[a, HAS])
+    return passes

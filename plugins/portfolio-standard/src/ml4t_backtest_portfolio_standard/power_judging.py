@@ -1,317 +1,259 @@
-"""Buying power: judges one round of requests, one by one and basket by basket."""
+"""Buying power: judges a round of which not everything passes, one by one and basket by basket."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
 import numpy as np
 
-from ml4t_backtest_portfolio_standard.accounting import Floats, Table, compiled
-from ml4t_backtest_portfolio_standard.power_core import (
-    AMEND,
-    ASKED,
-    BORROW,
-    BUYS,
-    CANCEL,
-    CANCEL_TARGETS,
-    CASH,
-    CLAIMED,
-    FREE,
-    HAS,
-    MARGIN,
-    MODE,
-    MODE_RULE,
-    MORE_BUYS,
-    MORE_SELLS,
-    ORDER,
-    R_POWER,
-    REPLACED,
-    SCALES,
-    SELLS,
-    UNIT,
-    WORTH,
-    Marks,
-    claim,
-    cut_to_lots,
-    increase_problem,
-    move,
-    only_reduces,
-    room,
-    survey,
-    wish_of,
+from ml4t.backtest.state import ACTIONS, REASONS
+from ml4t_backtest_portfolio_standard import accounting
+from ml4t_backtest_portfolio_standard import power_core as core
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ml4t.backtest.state import RunState
+
+__all__ = ["Round", "find_cancelled", "wishes_of"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_ORDER, _CANCEL, _CANCEL_TARGETS, _AMEND = range(len(ACTIONS))
+_NO_POWER, _SHORT, _NOT_BORROWABLE, _NO_MARK = (
+    REASONS.index(reason) for reason in ("no-buying-power", "short-not-allowed", "not-borrowable", "no-mark")
 )
-
-__all__ = ["judge_round"]
-
-MOST_STEPS = 60
+_MOST_STEPS: Final = 60
 
 
-@compiled
-def free_cancelled(requests: Table, wishes: Floats, work: Floats, freed: Marks) -> None:
+def _plain(function: Function) -> Function:
+    """Return the source of a compiled function as plain Python; rounds that come here are rare."""
+    plain: Function = getattr(function, "py_func", function)
+    return plain
+
+
+_claim, _counts, _whole_of = _plain(core.claim), _plain(core.counts), _plain(core.whole_of)
+_round_to_step = _plain(accounting.round_to_step)
+
+
+def wishes_of(requests: NDArray[np.void], state: RunState) -> list[float]:
+    """Return the signed quantity that each request adds to what is on its way, 0 where nothing is to be judged."""
+    before: dict[int, float] = {}  # quantities of orders of this round, and as amended in it
+    wishes = []
+    for request in requests:
+        quantity, order_id, wish = float(request["quantity"]), int(request["order_id"]), 0.0
+        if request["reason"] == 0 and np.isfinite(quantity) and 0 <= request["symbol"] < len(state.symbols):
+            if request["action"] == _ORDER and not _closes_only(request):
+                wish = before[order_id] = quantity
+            elif request["action"] == _AMEND:
+                if order_id not in before and 0 <= order_id < state.orders.count:
+                    order = state.orders.data[order_id]
+                    if _counts(order, state.terms.data):
+                        before[order_id] = float(_whole_of(order, state.terms.data))
+                if order_id in before:
+                    more = quantity - before[order_id]
+                    wish = more if more * before[order_id] > 0.0 else 0.0
+                    before[order_id] = quantity
+        wishes.append(wish)
+    return wishes
+
+
+def find_cancelled(
+    requests: NDArray[np.void], wishes: list[float], work: NDArray[np.float64], freed: NDArray[np.uint8]
+) -> None:
     """Note what cancels of the round end, orders of the round itself included, which then wish for nothing."""
     for k in range(len(requests) - 1, -1, -1):
         request = requests[k]
-        i, symbol = request["order_id"], request["symbol"]
-        if request["action"] == CANCEL and 0 <= i < len(freed):
-            freed[i] = 1
-        elif request["action"] == CANCEL_TARGETS and 0 <= symbol < len(work):
-            work[symbol, REPLACED] = 1.0
-        elif wishes[k] != 0.0:
-            replaced = request["is_target"] != 0 and work[symbol, REPLACED] != 0.0
-            if replaced or (0 <= i < len(freed) and freed[i] != 0):
+        order_id, symbol = int(request["order_id"]), int(request["symbol"])
+        if request["action"] == _CANCEL and 0 <= order_id < len(freed):
+            freed[order_id] = 1
+        elif request["action"] == _CANCEL_TARGETS and 0 <= symbol < len(work):
+            work[symbol, core.REPLACED] = 1.0
+        elif wishes[k]:
+            replaced = request["is_target"] and work[symbol, core.REPLACED]
+            if replaced or (0 <= order_id < len(freed) and freed[order_id]):
                 wishes[k] = 0.0
 
 
-@compiled
-def forget_cancelled(requests: Table, work: Floats, freed: Marks) -> None:
-    """Undo ``free_cancelled``: a round costs what is in it, not what there ever was."""
-    for k in range(len(requests)):
-        i, symbol = requests[k]["order_id"], requests[k]["symbol"]
-        if 0 <= i < len(freed):
-            freed[i] = 0
-        if 0 <= symbol < len(work):
-            work[symbol, REPLACED] = 0.0
-
-
-@compiled
-def passes_easily(requests: Table, instruments: Table, rules: Floats, work: Floats, sums: Floats) -> bool:
-    """Say whether a round passes even if each order only added to the larger side and no cancel freed anything.
-
-    Most rounds do, and what they are judged by is found after this one look at each request. Writes ASKED.
-    """
-    for k in range(len(requests)):
-        request = requests[k]
-        quantity = request["quantity"]
-        s = int(request["symbol"])
-        orders = request["action"] == ORDER or request["action"] == AMEND
-        if not orders or not np.isfinite(quantity) or s < 0 or s >= len(instruments):
-            continue
-        instrument = instruments[s]
-        if work[s, MODE] == CASH or np.isfinite(work[s, BORROW]) or not np.isfinite(instrument["mark"]):
-            return False
-        if work[s, MODE] != FREE:
-            sums[instrument["account"], ASKED] += abs(quantity) * work[s, UNIT]
-            if not work[s, UNIT] > 0.0:
-                return False
-    for a in range(len(rules)):
-        enough = sums[a, CLAIMED] + sums[a, ASKED] <= sums[a, HAS] and sums[a, WORTH] > 0.0
-        if sums[a, ASKED] != 0.0 and not (rules[a, MODE_RULE] == MARGIN and enough):
-            return False
-    return True
-
-
-@compiled
-def judge_one(
-    requests: Table,
-    k: int,
-    wish: float,
-    instruments: Table,
-    positions: Table,
-    rules: Floats,
-    work: Floats,
-    sums: Floats,
-) -> bool:
-    """Let one order or amendment pass, cut it or refuse it; say whether it was changed."""
-    request = requests[k]
-    s = int(request["symbol"])
-    instrument = instruments[s]
-    a = int(instrument["account"])
-    held = positions[s]["quantity"]
-    problem = increase_problem(work, s, held, instrument["mark"], wish)
-    if problem != 0:
-        request["reason"] = problem
-        return True
-    if work[s, MODE] == FREE:
-        move(work, rules, sums, s, a, held, wish, 1.0)
-        return False
-    most = room(work, rules, sums, s, a, held, wish)
-    if abs(wish) <= most:
-        move(work, rules, sums, s, a, held, wish, 1.0)
-        return False
-    size = cut_to_lots(most, instrument["lot"])
-    if rules[a, SCALES] == 0.0 or request["action"] != ORDER or size == 0.0:
-        request["reason"] = R_POWER
-        return True
-    request["quantity"] = size if wish > 0.0 else -size
-    move(work, rules, sums, s, a, held, request["quantity"], 1.0)
-    return True
-
-
-@compiled
-def step_of(
-    instruments: Table, positions: Table, rules: Floats, work: Floats, sums: Floats, a: int, factor: float
-) -> float:
-    """Return how much smaller the factor of a basket has to be for an account, by one step of Newton; 0 for none.
-
-    Claims are convex in the factor, so that steps from above never go below the largest factor that passes.
-    """
-    missing = sums[a, CLAIMED] - sums[a, HAS]
-    slope = 0.0
-    for s in range(len(instruments)):
-        more, less = work[s, MORE_BUYS], work[s, MORE_SELLS]
-        if instruments[s]["account"] != a or (more == 0.0 and less == 0.0):
-            continue
-        held = positions[s]["quantity"]
-        unit = work[s, UNIT]
-        buys, sells = work[s, BUYS] + factor * more, work[s, SELLS] + factor * less
-        missing += claim(work, rules, s, a, held, buys, sells)
-        missing -= claim(work, rules, s, a, held, work[s, BUYS], work[s, SELLS])
-        if work[s, MODE] == CASH:
-            slope += more * unit
-        elif abs(held + buys) >= abs(held - sells):
-            slope += unit * more if held + buys > 0.0 else -unit * more
-        else:
-            slope += unit * less if sells - held > 0.0 else -unit * less
-    if not missing > 0.0:
-        return 0.0
-    return missing / slope if slope > 0.0 else factor
-
-
-@compiled
-def factor_of(instruments: Table, positions: Table, rules: Floats, work: Floats, sums: Floats) -> float:
-    """Return the largest factor at which the increasing orders of a basket pass in every account."""
-    factor = 1.0
-    for a in range(len(rules)):
-        increases = False
-        for s in range(len(instruments)):
-            mine = instruments[s]["account"] == a and work[s, MODE] != FREE
-            increases = increases or (mine and (work[s, MORE_BUYS] != 0.0 or work[s, MORE_SELLS] != 0.0))
-        if not increases:
-            continue
-        if sums[a, WORTH] <= 0.0:
-            return 0.0
-        for _ in range(MOST_STEPS):
-            step = step_of(instruments, positions, rules, work, sums, a, factor)
-            if step == 0.0:
-                break
-            if rules[a, SCALES] == 0.0 or not step < factor:
-                return 0.0
-            factor -= step
-    return factor
-
-
-@compiled
-def judge_basket(
-    requests: Table,
-    first: int,
-    wishes: Floats,
-    reducing: Marks,
-    instruments: Table,
-    positions: Table,
-    rules: Floats,
-    work: Floats,
-    sums: Floats,
-) -> bool:
-    """Let a basket pass, scale what increases or refuse it whole; say whether it was changed."""
-    basket = requests[first]["basket"]
-    problem = 0
-    for k in range(first, len(requests)):
-        request = requests[k]
-        if request["basket"] != basket or wishes[k] == 0.0:
-            continue
-        s = int(request["symbol"])
-        held = positions[s]["quantity"]
-        if only_reduces(work, s, held, wishes[k]):
-            move(work, rules, sums, s, int(instruments[s]["account"]), held, wishes[k], 1.0)
-            reducing[k] = 1
-            continue
-        if problem == 0:
-            problem = increase_problem(work, s, held, instruments[s]["mark"], wishes[k])
-        if wishes[k] > 0.0:
-            work[s, MORE_BUYS] += wishes[k]
-        else:
-            work[s, MORE_SELLS] -= wishes[k]
-    factor = factor_of(instruments, positions, rules, work, sums) if problem == 0 else 0.0
-    if problem == 0 and factor == 0.0:
-        problem = R_POWER
-    changed = False
-    for k in range(first, len(requests)):
-        request = requests[k]
-        if request["basket"] != basket or wishes[k] == 0.0:
-            continue
-        s = int(request["symbol"])
-        a = int(instruments[s]["account"])
-        held = positions[s]["quantity"]
-        wish = wishes[k]
-        wishes[k] = 0.0
-        if problem != 0:
-            request["reason"] = problem
-            changed = True
-            if reducing[k] != 0:
-                move(work, rules, sums, s, a, held, wish, -1.0)
-        elif reducing[k] == 0:
-            size = abs(wish) if factor == 1.0 else cut_to_lots(factor * abs(wish), instruments[s]["lot"])
-            if size == 0.0:
-                request["reason"] = R_POWER
-            elif size != abs(wish):
-                request["quantity"] = size if wish > 0.0 else -size
-            changed = changed or size != abs(wish)
-            move(work, rules, sums, s, a, held, size if wish > 0.0 else -size, 1.0)
-    for s in range(len(work)):
-        work[s, MORE_BUYS] = 0.0
-        work[s, MORE_SELLS] = 0.0
-    return changed
-
-
-@compiled
-def judge_round(
-    requests: Table,
-    instruments: Table,
-    books: Table,
-    orders: Table,
-    terms: Table,
-    positions: Table,
-    accounts: Table,
-    rules: Floats,
-    work: Floats,
-    sums: Floats,
-    freed: Marks,
-    n_orders: int,
-) -> bool:
-    """Judge a round in place: what only reduces, then orders and baskets as they were made; say whether any changed.
+class Round:
+    """One round of requests, and what of the accounts it has claimed so far.
 
     Args:
-        requests: REQUEST (n_requests,).
-        instruments: INSTRUMENT (n_symbols,); BOOK and POSITION the same.
-        books: Lists of working orders.
-        orders: ORDER, ``n_orders`` rows of it written.
-        terms: TERMS.
-        positions: What is held.
-        accounts: ACCOUNT (n_accounts * n_currencies,).
+        requests: REQUEST rows, changed in place.
+        state: The run's columns.
         rules: float64 (n_accounts, RULES).
-        work: float64 (>= n_symbols, WORK), written here but for BORROW: units that may be short.
-        sums: float64 (n_accounts, SUMS), written here.
-        freed: uint8, zeros, at least one per order id of this round's orders and earlier ones.
-        n_orders: Orders so far.
+        work: float64 (n_symbols, WORK), as ``survey`` has written it.
+        sums: float64 (n_accounts, SUMS), as ``survey`` has written it.
     """
-    survey(instruments, books, orders, terms, positions, accounts, rules, work, sums, freed)
-    if passes_easily(requests, instruments, rules, work, sums):
+
+    def __init__(
+        self,
+        requests: NDArray[np.void],
+        state: RunState,
+        rules: NDArray[np.float64],
+        work: NDArray[np.float64],
+        sums: NDArray[np.float64],
+    ) -> None:
+        self._requests, self._rules, self._work, self._sums = requests, rules, work, sums
+        self._held, self._accounts = state.positions["quantity"], state.instruments["account"]
+        self._marks, self._lots = state.instruments["mark"], state.instruments["lot"]
+
+    def judge(self, wishes: list[float]) -> bool:
+        """Judge what only reduces, then orders and baskets as they were made; say whether any was changed."""
+        requests = self._requests
+        symbols, baskets = requests["symbol"].tolist(), requests["basket"].tolist()
+        left = [k for k, wish in enumerate(wishes) if wish]
+        for k in list(left):
+            if baskets[k] < 0 and self._reduces(symbols[k], wishes[k]):
+                self._move(symbols[k], wishes[k])
+                left.remove(k)
+        changed = False
+        while left:
+            first = left[0]
+            rows = [k for k in left if baskets[k] == baskets[first]] if baskets[first] >= 0 else [first]
+            left = [k for k in left if k not in rows]
+            judged = self._judge_basket(rows, wishes) if baskets[first] >= 0 else self._judge_one(first, wishes[first])
+            changed = judged or changed
+        return changed
+
+    def _judge_one(self, k: int, wish: float) -> bool:
+        request = self._requests[k]
+        symbol = int(request["symbol"])
+        problem = self._problem(symbol, wish, 0.0)
+        if not problem and self._work[symbol, core.MODE] != core.FREE:
+            room = self._room(symbol, wish)
+            if abs(wish) > room:
+                size = self._cut(room, symbol)
+                scales = self._rules[self._accounts[symbol], core.SCALES] and request["action"] == _ORDER
+                if scales and size:
+                    request["quantity"] = wish = float(np.copysign(size, wish))
+                    self._move(symbol, wish)
+                    return True
+                problem = _NO_POWER
+        if problem:
+            request["reason"] = problem
+            return True
+        self._move(symbol, wish)
         return False
-    wishes = np.zeros(len(requests))
-    asks = False
-    for k in range(len(requests)):
-        wishes[k] = wish_of(requests, k, orders, terms, n_orders, len(instruments))
-        asks = asks or wishes[k] != 0.0
-    if not asks:
-        return False
-    free_cancelled(requests, wishes, work, freed)
-    survey(instruments, books, orders, terms, positions, accounts, rules, work, sums, freed)
-    forget_cancelled(requests, work, freed)
-    reducing = np.zeros(len(requests), np.uint8)
-    for k in range(len(requests)):
-        if wishes[k] == 0.0 or requests[k]["basket"] >= 0:
-            continue
-        s = int(requests[k]["symbol"])
-        held = positions[s]["quantity"]
-        if only_reduces(work, s, held, wishes[k]):
-            move(work, rules, sums, s, int(instruments[s]["account"]), held, wishes[k], 1.0)
-            wishes[k] = 0.0
-    changed = False
-    for k in range(len(requests)):
-        if wishes[k] == 0.0:
-            continue
-        if requests[k]["basket"] >= 0:
-            of_basket = judge_basket(requests, k, wishes, reducing, instruments, positions, rules, work, sums)
-            changed = of_basket or changed
-        else:
-            of_one = judge_one(requests, k, wishes[k], instruments, positions, rules, work, sums)
-            changed = of_one or changed
-    return changed
+
+    def _judge_basket(self, rows: list[int], wishes: list[float]) -> bool:
+        requests = self._requests
+        problem, increasing = 0, []
+        more = np.zeros((len(self._work), 2))  # what increasing orders buy and sell
+        for k in rows:
+            symbol, wish = int(requests[k]["symbol"]), wishes[k]
+            if self._reduces(symbol, wish):
+                self._move(symbol, wish)
+                continue
+            increasing.append(k)
+            problem = problem or self._problem(symbol, wish, more[symbol, 1])
+            more[symbol, 0 if wish > 0.0 else 1] += abs(wish)
+        factor = 0.0 if problem else self._factor(more)
+        if factor == 0.0:
+            requests["reason"][rows] = problem or _NO_POWER
+            for k in rows:
+                if k not in increasing:
+                    self._move(int(requests[k]["symbol"]), wishes[k], -1.0)
+            return True
+        for k in increasing:
+            symbol, wish = int(requests[k]["symbol"]), wishes[k]
+            size = abs(wish) if factor == 1.0 else self._cut(factor * abs(wish), symbol)
+            if size == 0.0:
+                requests["reason"][k] = _NO_POWER
+            else:
+                requests["quantity"][k] = np.copysign(size, wish)
+            self._move(symbol, float(np.copysign(size, wish)))
+        return factor != 1.0
+
+    def _reduces(self, symbol: int, wish: float) -> bool:
+        """Say whether an order takes a position towards zero, counting what works on its side."""
+        held, side = float(self._held[symbol]), self._work[symbol, core.BUYS if wish > 0.0 else core.SELLS]
+        return held * wish < 0.0 and bool(side + abs(wish) <= abs(held) * (1.0 + core.SLACK))
+
+    def _problem(self, symbol: int, wish: float, sold: float) -> int:
+        """Return why an order that does more than reduce cannot pass at any size, 0 where it may."""
+        short = self._work[symbol, core.SELLS] + sold - wish - self._held[symbol]
+        if wish < 0.0 and short > self._work[symbol, core.BORROW] * (1.0 + core.SLACK):
+            return _NOT_BORROWABLE
+        if self._work[symbol, core.MODE] == core.FREE:
+            return 0
+        if not np.isfinite(self._marks[symbol]):
+            return _NO_MARK
+        return _SHORT if wish < 0.0 and self._work[symbol, core.MODE] == core.CASH else 0
+
+    def _move(self, symbol: int, wish: float, sign: float = 1.0) -> None:
+        """Count a quantity as on its way, or with ``sign`` -1 no more."""
+        account, work = int(self._accounts[symbol]), self._work
+        self._sums[account, core.CLAIMED] -= self._claim(symbol)
+        work[symbol, core.BUYS if wish > 0.0 else core.SELLS] += sign * abs(wish)
+        self._sums[account, core.CLAIMED] += self._claim(symbol)
+
+    def _claim(self, symbol: int, buys: float = 0.0, sells: float = 0.0) -> float:
+        """Return what a symbol claims with so much more."""
+        work, account = self._work, int(self._accounts[symbol])
+        sides = (work[symbol, core.BUYS] + buys, work[symbol, core.SELLS] + sells)
+        return float(_claim(work, self._rules, symbol, account, self._held[symbol], *sides))
+
+    def _room(self, symbol: int, wish: float) -> float:
+        """Return the largest size of an order on the wish's side that passes."""
+        held, account = float(self._held[symbol]), int(self._accounts[symbol])
+        buys, sells, unit = self._work[symbol, [core.BUYS, core.SELLS, core.UNIT]].tolist()
+        has, claimed, worth = self._sums[account, [core.HAS, core.CLAIMED, core.WORTH]].tolist()
+        ahead, behind = (held + buys, sells - held) if wish > 0.0 else (sells - held, held + buys)
+        reduces = max(-ahead, 0.0)
+        if worth <= 0.0:
+            return reduces
+        if not unit > 0.0:
+            return abs(wish) if claimed <= has else reduces
+        if self._work[symbol, core.MODE] == core.CASH:
+            return max((has - claimed) / unit, reduces)
+        side = (has - claimed) / unit + max(abs(ahead), abs(behind))  # the largest side that there is room for
+        return reduces if abs(behind) > side else max(side - ahead, reduces)
+
+    def _cut(self, size: float, symbol: int) -> float:
+        """Return a size cut to whole lots."""
+        lot = float(self._lots[symbol])
+        if not lot > 0.0:
+            return size
+        return float(_round_to_step(np.floor(size / lot + core.SLACK) * lot, lot))
+
+    def _factor(self, more: NDArray[np.float64]) -> float:
+        """Return the largest factor at which the increasing orders of a basket pass in every account, 0 for none.
+
+        Claims are convex in the factor, so that Newton's steps from above never go below that factor.
+        """
+        factor = 1.0
+        symbols = [s for s in np.flatnonzero(more.any(axis=1)).tolist() if self._work[s, core.MODE] != core.FREE]
+        for account in sorted({int(self._accounts[symbol]) for symbol in symbols}):
+            mine = [symbol for symbol in symbols if self._accounts[symbol] == account]
+            has, claimed, worth = self._sums[account, [core.HAS, core.CLAIMED, core.WORTH]].tolist()
+            if worth <= 0.0:
+                return 0.0
+            for _ in range(_MOST_STEPS):
+                missing, slope = claimed - has, 0.0
+                for symbol in mine:
+                    buys, sells = (factor * more[symbol]).tolist()
+                    missing += self._claim(symbol, buys, sells) - self._claim(symbol)
+                    slope += self._slope(symbol, buys, sells, more[symbol].tolist())
+                if not missing > 0.0:
+                    break
+                if not self._rules[account, core.SCALES] or not missing < factor * slope:
+                    return 0.0
+                factor -= missing / slope
+        return factor
+
+    def _slope(self, symbol: int, buys: float, sells: float, more: list[float]) -> float:
+        """Return by how much the claim of a symbol grows with the factor."""
+        work, held = self._work, float(self._held[symbol])
+        unit = float(work[symbol, core.UNIT])
+        if work[symbol, core.MODE] == core.CASH:
+            return more[0] * unit
+        up, down = held + work[symbol, core.BUYS] + buys, work[symbol, core.SELLS] + sells - held
+        if abs(up) >= abs(down):
+            return float(np.copysign(more[0] * unit, up))
+        return float(np.copysign(more[1] * unit, down))
+
+
+def _closes_only(request: np.void) -> bool:
+    return bool(request["parent"] >= 0 or request["group"] >= 0 or request["reduce_only"])

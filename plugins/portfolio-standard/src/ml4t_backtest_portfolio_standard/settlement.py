@@ -63,11 +63,23 @@ class Settlement:
                 and fills[self._fills_seen]["known_at"] == row["timestamp"]
             ):
                 self._fills_seen += 1
-            session = int(np.searchsorted(state.session_opens, fills[self._fills_seen]["formed_at"], side="right")) - 1
+            session = self._session_of(fills[self._fills_seen])
             number = int(row["account"])
             key = (session + self._days[number], number * len(state.currencies) + int(row["currency"]))
             self._pending[key] = self._pending.get(key, 0.0) + waiting
         self._rows_seen = state.ledger.count
+
+    def _session_of(self, fill: np.void) -> int:
+        """Return the session in which a fill's price formed.
+
+        Where a session begins as the one before ends, a price of that instant is the open of a bar that is known
+        later, or it ended with the bar that was known at once.
+        """
+        closes = self._state.session_closes
+        formed_at = fill["formed_at"]
+        session = int(np.searchsorted(self._state.session_opens, formed_at, side="right")) - 1
+        ended = session > 0 and closes[session - 1] == formed_at and fill["known_at"] == formed_at
+        return session - 1 if ended else session
 
     def get_state(self) -> dict[str, Any]:
         """Return what a snapshot must keep."""
