@@ -47,6 +47,9 @@ R_TRAIL: Final = reason_of("trail-not-positive")
 R_EXPIRY: Final = reason_of("expiry-passed")
 R_CLIENT: Final = reason_of("client-id-used")
 R_NOT_ONE_SYMBOL: Final = reason_of("group-not-one-symbol")
+R_DELISTED: Final = reason_of("delisted")
+R_NOT_LISTED: Final = reason_of("not-listed")
+R_MARK_TOO_OLD: Final = reason_of("mark-too-old")
 
 
 @compiled
@@ -144,9 +147,11 @@ def refusal(run: Run, request: Record, i: int) -> int:
     account = request["account"]  # each has a row per currency
     if account < 0 or account * max(1, run.accounts[0]["currencies"]) >= len(run.accounts):
         return R_ACCOUNT
+    instrument = run.instruments[symbol]
+    if instrument["ended"] != 0:
+        return R_DELISTED if instrument["ended"] == 1 else R_NOT_LISTED if instrument["ended"] == 2 else R_MARK_TOO_OLD
     if used:
         return R_CLIENT
-    instrument = run.instruments[symbol]
     problem = quantity_problem(request["quantity"], instrument)
     if problem != 0:
         return problem

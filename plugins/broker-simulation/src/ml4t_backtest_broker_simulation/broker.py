@@ -12,7 +12,17 @@ from ml4t.backtest import state as tables
 from ml4t.backtest.core.stamps import parse_duration
 from ml4t.backtest.errors import RunFileError
 from ml4t.backtest.interfaces import Broker
-from ml4t_backtest_broker_simulation.layout import AT_ONCE, LEGS, NOW, PLAIN, SHOWN, SOURCE, Run
+from ml4t_backtest_broker_simulation.layout import (
+    AT_ONCE,
+    COMMISSION_NOW,
+    FOREVER,
+    LEGS,
+    NOW,
+    PLAIN,
+    SHOWN,
+    SOURCE,
+    Run,
+)
 from ml4t_backtest_broker_simulation.profiles import PROFILES
 from ml4t_backtest_broker_simulation.rules import describe_rules, lay_out_rules
 
@@ -20,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ml4t.backtest.core.clock import Rows
-    from ml4t.backtest.interfaces import ExecutionModels, Portfolio, Setup
+    from ml4t.backtest.interfaces import Action, ExecutionModels, Portfolio, Setup
     from ml4t.backtest.state import RunState
 __all__ = ["SimulationBroker"]
 
@@ -99,6 +109,7 @@ class SimulationBroker(Broker):
         self._sessions = tuple(np.array(each, np.int64) for each in (state.session_closes, state.session_opens))
         self._fields: dict[str, tuple[int, NDArray[np.int64]]] = {}
         self._volumes: dict[str, NDArray[np.float64]] = {}
+        self._restated: dict[int, float] = {}
 
     def submit(self, requests: NDArray[np.void]) -> None:
         """Accept or refuse requests in order; see ``Broker.submit``."""
@@ -119,6 +130,27 @@ class SimulationBroker(Broker):
         if self._same_close and self._state.working and rows.spec.kind == "bar":
             self._match(rows, start, stop, True)
 
+    def apply_action(self, action: Action) -> None:
+        """Count working orders in new units, or end them; see ``Broker.apply_action``."""
+        from ml4t_backtest_broker_simulation import actions
+
+        state, symbol = self._state, action.symbol
+        ratio, reason = actions.units_for_one(action), actions.end_reason(action)
+        if ratio != 1.0:
+            for kept in self._volumes.values():
+                actions.scale_volumes(kept, symbol, ratio)
+        if state.books["first"][symbol] < 0:
+            return
+        ended = reason != 0
+        if ratio != 1.0:
+            ended = actions.restate_orders(state, symbol, ratio, self._restated)
+        elif ended:
+            actions.end_orders(state, symbol, reason)
+        if ended:  # what that means for children and groups is as at a session's close that ends nothing more
+            self._models.setup[SHOWN] = -FOREVER
+            state.order_events.reserve(4 * state.working)
+            self._enter("end_session", self._run(_NO_VOLUMES))
+
     def end_session(self, shown: int) -> None:
         """End what ends with a session; see ``Broker.end_session``."""
         state = self._state
@@ -131,7 +163,10 @@ class SimulationBroker(Broker):
         """Cancel every working order with reason ``end-of-run``, and check the run; see ``Broker.finish``."""
         self._state.order_events.reserve(self._state.working)
         count = self._state.orders.count
-        self._enter("finish", self._run(_NO_VOLUMES), np.zeros(count), np.zeros(count))
+        sums = np.zeros(count)  # of fills, and of what splits have made of these
+        for i, more in self._restated.items():
+            sums[i] = more
+        self._enter("finish", self._run(_NO_VOLUMES), sums, np.zeros(count))
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -145,12 +180,14 @@ class SimulationBroker(Broker):
     def get_state(self) -> dict[str, Any]:
         """Return what a snapshot must keep beside the tables: the states of the models, volumes."""
         kept = {"models": self._models.states.copy(), "legs": int(self._models.setup[LEGS])}
+        kept["restated"] = dict(self._restated)
         return kept | {f"volumes {name}": values.copy() for name, values in self._volumes.items()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Take back what ``get_state`` returned."""
         self._models.states[:] = state["models"]
         self._models.setup[LEGS] = state["legs"]
+        self._restated = dict(state["restated"])
         prefix = "volumes "
         self._volumes = {
             key.removeprefix(prefix): np.array(values, np.float64)
@@ -246,6 +283,11 @@ class SimulationBroker(Broker):
             run.add_model(which, name, function, call)
         apply_fill = portfolio.apply_fill
         run.add_portfolio(apply_fill, self._accountant(compiling.plain(apply_fill)))
+        affords = getattr(portfolio, "affords", None)
+        if affords is not None:
+            self._models.setup[PLAIN] = 0
+            params = portfolio.affords_params  # type: ignore[attr-defined]  # it has both or none
+            run.add_check(affords, params, self._cashier(compiling.plain(affords), params))
         if run.called_back:
             self._phrases["plain Python"] = ", ".join(run.called_back)
 
@@ -266,6 +308,16 @@ class SimulationBroker(Broker):
             )
 
         return apply_fill
+
+    def _cashier(self, function: Callable[..., float], params: NDArray[np.float64]) -> Callable[[int], float]:
+        state, market, numbers = self._state, self._market, self._numbers
+
+        def affords(i: int) -> float:
+            commission = float(numbers[COMMISSION_NOW])
+            tables = (state.instruments, state.positions, state.accounts, params)
+            return function(state.orders.data, i, market, commission, *tables)
+
+        return affords
 
 
 _NO_VOLUMES: Final = np.zeros((1, 0))

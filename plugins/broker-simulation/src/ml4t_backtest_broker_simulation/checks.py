@@ -42,7 +42,8 @@ def finish_orders(run: Run, sums: Floats, dust: Floats) -> None:
 
     Args:
         run: The run's columns.
-        sums, dust: float64 (orders,), zeros to work in.
+        sums: float64 (orders,), what splits have made of fills; worked in.
+        dust: float64 (orders,), zeros to work in.
     """
     for i in range(run.counters[ORDERS]):
         order = run.orders[i]

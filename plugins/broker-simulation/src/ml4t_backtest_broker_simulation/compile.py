@@ -21,6 +21,10 @@ from ml4t_backtest_broker_simulation.callback import Numba
 from ml4t_backtest_broker_simulation.checks import FAULTS
 from ml4t_backtest_broker_simulation.layout import (
     ADDRESS,
+    AFFORDS,
+    AFFORDS_ADDRESS,
+    AFFORDS_CALLBACK,
+    AFFORDS_PARAMS,
     CALLBACK,
     FAULT,
     FAULT_ORDER,
@@ -110,19 +114,41 @@ class Models:
 
         self._add(4, "apply_fill", function, entry.APPLY_FILL, call)
 
+    def add_check(
+        self, function: Callable[..., float], params: NDArray[np.float64], call: Callable[[int], float]
+    ) -> None:
+        """Take the portfolio's ``affords`` with its params, behind those of all models; see ``add_model``."""
+        from ml4t_backtest_broker_simulation import entry
+
+        self.setup[AFFORDS_PARAMS] = len(self.params)
+        self.params = np.concatenate([self.params, np.asarray(params, np.float64)])
+        self.setup[AFFORDS_PARAMS + 1] = len(self.params)
+        self._place(AFFORDS, AFFORDS_CALLBACK, AFFORDS_ADDRESS, "affords", function, entry.AFFORDS, call)
+
     def _add(
         self, which: int, name: str, function: Callable[..., float], signature: Numba, call: Callable[[int], float]
     ) -> None:
-        self.setup[PRESENT + which] = 1
+        self._place(PRESENT + which, CALLBACK + which, ADDRESS + 2 * which, name, function, signature, call)
+
+    def _place(
+        self,
+        present: int,
+        callback: int,
+        address: int,
+        name: str,
+        function: Callable[..., float],
+        signature: Numba,
+        call: Callable[[int], float],
+    ) -> None:
+        """Write into ``setup`` that a function is there, and how the core calls it."""
+        self.setup[present] = 1
         if interpreted():
             self.functions.append(self._guarded(plain(function)))
-            return
-        if isinstance(function, Dispatcher):
-            at = ADDRESS + 2 * which
-            self.setup[at : at + 2] = _addresses(function, signature, name)
-            return
-        self.called_back.append(name)
-        self.setup[CALLBACK + which] = self._callback(call)
+        elif isinstance(function, Dispatcher):
+            self.setup[address : address + 2] = _addresses(function, signature, name)
+        else:
+            self.called_back.append(name)
+            self.setup[callback] = self._callback(call)
 
     def raise_error(self) -> None:
         """Raise what a callback raised, if one did, or what the core found that must never happen."""

@@ -17,13 +17,13 @@ from ml4t_backtest_broker_simulation.callback import Numba
 from ml4t_backtest_broker_simulation.checks import finish_orders
 from ml4t_backtest_broker_simulation.core import Floats, Integers, compiled
 from ml4t_backtest_broker_simulation.expire import end_sessions
-from ml4t_backtest_broker_simulation.layout import ADDRESS, Run
+from ml4t_backtest_broker_simulation.layout import ADDRESS, AFFORDS_ADDRESS, Run
 from ml4t_backtest_broker_simulation.match import match_rows
 from ml4t_backtest_broker_simulation.plain import match_plain_rows
 from ml4t_backtest_broker_simulation.settle import Functions
 from ml4t_backtest_broker_simulation.submit import submit_requests
 
-__all__ = ["APPLY_FILL", "MODEL", "SIGNATURES", "end_session", "finish", "match", "match_plain", "submit"]
+__all__ = ["AFFORDS", "APPLY_FILL", "MODEL", "SIGNATURES", "end_session", "finish", "match", "match_plain", "submit"]
 
 
 def _table(dtype: Numba) -> Numba:
@@ -46,6 +46,9 @@ _MARKET = _table(state.MARKET)
 
 MODEL = types.float64(_ORDERS, types.int64, _MARKET, _FLOATS, _FLOATS)
 APPLY_FILL = types.float64(_FILLS, types.int64, _INSTRUMENTS, _POSITIONS, _ACCOUNTS, _LEDGER, _INTEGERS)
+AFFORDS = types.float64(
+    *(_ORDERS, types.int64, _MARKET, types.float64, _INSTRUMENTS, _POSITIONS, _ACCOUNTS, _FLOATS),
+)
 
 _TIMES = _read_only(types.int64)
 _COLUMNS = Run(
@@ -107,16 +110,18 @@ def _function_at(signature: Numba) -> Callable[[int, int], Callable[..., float]]
 
 _model_at = _function_at(MODEL)
 _apply_fill_at = _function_at(APPLY_FILL)
+_affords_at = _function_at(AFFORDS)
 
 
 def _functions(setup: Integers) -> Functions:
-    """Return the run's functions: fill, slippage, impact, commission, apply_fill."""
+    """Return the run's functions: fill, slippage, impact, commission, apply_fill, affords."""
     return (
         _model_at(setup[ADDRESS], setup[ADDRESS + 1]),
         _model_at(setup[ADDRESS + 2], setup[ADDRESS + 3]),
         _model_at(setup[ADDRESS + 4], setup[ADDRESS + 5]),
         _model_at(setup[ADDRESS + 6], setup[ADDRESS + 7]),
         _apply_fill_at(setup[ADDRESS + 8], setup[ADDRESS + 9]),
+        _affords_at(setup[AFFORDS_ADDRESS], setup[AFFORDS_ADDRESS + 1]),
     )
 
 

@@ -54,10 +54,18 @@ OWN_VOLUME: Final = 50  # each order has the volume to itself
 SLIPS_ON: Final = 51  # which fills slip
 SLIPS_WITHIN: Final = 52  # slippage ends at the bar's high and low
 SHOWN: Final = 53  # prices that formed up to this are known, at a session's close
+# A function of the portfolio that is asked before each fill: whether there is one, its callback, its two addresses,
+# bounds in the array of all params.
+AFFORDS: Final = 54
+AFFORDS_CALLBACK: Final = 55
+AFFORDS_ADDRESS: Final = 56
+AFFORDS_PARAMS: Final = 58
 SETUP_SIZE: Final = 64
 
 # Places in NUMBERS.
 VOLUME_LIMIT: Final = 0
+COMMISSION_NOW: Final = 1  # of the fill under way
+NUMBERS_SIZE: Final = 2
 
 OPEN, CLOSE, VWAP, SAME_CLOSE = range(4)
 PESSIMISTIC, OPTIMISTIC, OPEN_HIGH_LOW_CLOSE, SUBMISSION = range(4)

@@ -63,7 +63,9 @@ def lay_out_rules(rules: FillRules, latency: int, strict_ticks: bool, setup: NDA
     setup[layout.OWN_VOLUME] = not rules.volume_shared
     slips = rules.slippage_on == "all" and rules.slippage_within == "anywhere"
     setup[layout.PLAIN] = rules.market != "vwap" and not rules.volume_limit and slips
-    return np.array([rules.volume_limit])
+    numbers = np.zeros(layout.NUMBERS_SIZE)
+    numbers[layout.VOLUME_LIMIT] = rules.volume_limit
+    return numbers
 
 
 def _place(name: str, value: str, known: tuple[str, ...]) -> int:

@@ -20,11 +20,15 @@ from ml4t_backtest_broker_simulation.core import (
 )
 from ml4t_backtest_broker_simulation.family import spread_fill
 from ml4t_backtest_broker_simulation.layout import (
+    AFFORDS,
+    AFFORDS_CALLBACK,
+    AFFORDS_PARAMS,
     AT_ONCE,
     BARS,
     BEYOND,
     CALLBACK,
     CANCELLED,
+    COMMISSION_NOW,
     FAULT_EARLY,
     FAULT_FILLED,
     FAULT_RANGE,
@@ -58,6 +62,7 @@ Functions: TypeAlias = tuple[Callable[..., float], ...]
 
 R_PRICE: Final = reason_of("fill-price-not-finite")
 R_NOTHING: Final = reason_of("nothing-to-reduce")
+R_POWER: Final = reason_of("no-buying-power")
 
 WAITS: Final = 0
 DONE: Final = 1
@@ -115,6 +120,18 @@ def pay(run: Run, models: Functions, row: int) -> None:
         call_back(run.setup[CALLBACK + APPLY_FILL], row)
     else:
         models[4](run.fills, row, run.instruments, run.positions, run.accounts, run.ledger, run.counters)
+
+
+@inlined
+def can_pay(run: Run, models: Functions, i: int, commission: float) -> bool:
+    """Ask the portfolio, where it looks at fills, whether it can pay for the one in ``market[0]``."""
+    setup = run.setup
+    run.numbers[COMMISSION_NOW] = commission
+    if setup[AFFORDS_CALLBACK] != 0:
+        return call_back(setup[AFFORDS_CALLBACK], i) > 0.0
+    params = run.params[setup[AFFORDS_PARAMS] : setup[AFFORDS_PARAMS + 1]]
+    tables = (run.instruments, run.positions, run.accounts)
+    return models[5](run.orders, i, run.market, commission, *tables, params) > 0.0
 
 
 @compiled
@@ -228,6 +245,11 @@ def fill_order(run: Run, models: Functions, i: int, phase: int, price: float, re
         return WAITS
     if not np.isfinite(worst) or not np.isfinite(commission):
         end(run, i, CANCELLED, R_PRICE)
+        return ENDED
+    if setup[AFFORDS] != 0 and not can_pay(run, models, i, commission):
+        if setup[STOP] != 0:
+            return WAITS
+        end(run, i, CANCELLED, R_POWER)
         return ENDED
     formed_at = raw["bar_start"] if phase == 0 else raw["event_time"]
     if not in_range(raw, reference):
