@@ -7,6 +7,7 @@ import pytest
 
 from ml4t.backtest import Engine, UnknownComponent
 from ml4t_backtest_testkit import benchmark
+from ml4t_backtest_testkit.actions_scenario import prices_of_scenario
 from ml4t_backtest_testkit.engines import plain_engine
 from ml4t_backtest_testkit.plain_broker import PlainBroker
 from ml4t_backtest_testkit.reference import PlainPortfolio, RowsFeed, RowsSignal
@@ -24,10 +25,63 @@ def test_the_golden_output_is_that_of_the_plain_components():
     golden = settings.pop("golden")
     settings["broker"] |= {"use": PlainBroker()}
     settings["portfolio"] = PlainPortfolio()
+    del settings["account"]  # the plain portfolio lets everything pass
     feed = settings.pop("feed")[0]
     settings["feed"] = [RowsFeed(feed["frame"])]
     settings["signal"] = [RowsSignal(settings.pop("signals"))]
     assert Engine(**settings).run().matches_golden_output(golden)
+
+
+def test_splits_and_dividends_match_their_golden_output():
+    """The scenario gives the lines that are shipped beside it."""
+    assert Engine(seed=42).run(scenario="split_dividend_test").matches_golden_output()
+
+
+def test_splits_and_dividends_are_those_of_a_hand_that_keeps_books():
+    """What the positions are after each action, and what is cut off, added up day by day."""
+    result = Engine(seed=42).run(scenario="split_dividend_test")
+    bars = {(row["symbol"], row["timestamp"]): row for row in prices_of_scenario().iter_rows(named=True)}
+    days = sorted({day for _, day in bars})
+    held, cash, worths = {"AAA": 0.0, "BBB": 0.0, "CCC": 0.0}, 100_000.0, []
+
+    def traded(symbol, quantity, price):
+        nonlocal cash
+        held[symbol] += quantity
+        cash -= quantity * price
+
+    def cut(symbol, ratio, before):
+        """Multiply a position; what is no whole share is paid at the last close in new shares."""
+        nonlocal cash
+        whole = float(int(held[symbol] * ratio + 1e-9))
+        cash += (held[symbol] * ratio - whole) * bars[symbol, before]["close"] / ratio
+        held[symbol] = whole
+
+    for number, day in enumerate(days):
+        before = days[number - 1]
+        if number == 3:
+            for symbol, quantity in (("AAA", 100.0), ("BBB", -60.0), ("CCC", 75.0)):
+                traded(symbol, quantity, bars[symbol, day]["open"])
+        elif number == 6:
+            cash += held["BBB"] * 0.25
+        elif number == 10:
+            held["AAA"] *= 2.0
+            traded("AAA", 20.0, min(53.45, bars["AAA", day]["open"]))
+        elif number == 14:
+            cut("CCC", 1.5, before)
+        elif number == 16:
+            cash += held["AAA"] * 0.4
+        elif number == 22:
+            held["BBB"] *= 0.2
+        elif number == 27:
+            traded("CCC", -45.0, min(38.0 / 1.5, bars["CCC", day]["open"]))
+        elif number == 28:
+            cut("CCC", 1.1, before)
+        elif number == 34:
+            traded("AAA", -140.0, bars["AAA", day]["open"])
+            traded("BBB", 12.0, bars["BBB", day]["open"])
+        worths.append(cash + sum(size * bars[symbol, day]["close"] for symbol, size in held.items()))
+    assert {"AAA": 80.0, "BBB": 0.0, "CCC": 73.0} == held
+    assert worths == pytest.approx(result.equity["equity"].to_list(), rel=1e-12)
 
 
 def test_a_difference_from_the_golden_output_is_shown(tmp_path):
@@ -41,7 +95,7 @@ def test_a_difference_from_the_golden_output_is_shown(tmp_path):
 
 def test_an_unknown_scenario_names_those_that_exist():
     """The error lists the scenarios."""
-    with pytest.raises(UnknownComponent, match="events, market_orders_test"):
+    with pytest.raises(UnknownComponent, match="events, market_orders_test, split_dividend_test"):
         Engine(seed=42).run(scenario="zzz")
 
 
@@ -104,7 +158,7 @@ def test_a_host_of_given_plugins_finds_nothing_else(only_plugins):
 
     host = only_plugins(plugin)
     assert ["testkit"] == [each.name for each in host.plugins()]
-    assert ["events", "market_orders_test"] == host.components.names("scenario")
+    assert ["events", "market_orders_test", "split_dividend_test"] == host.components.names("scenario")
 
 
 def test_the_same_arguments_make_the_same_market(market):

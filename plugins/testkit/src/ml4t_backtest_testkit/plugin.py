@@ -14,4 +14,5 @@ def ml4t_register_scenarios() -> Mapping[str, str]:
     return {
         "events": f"{package}.scenarios:events",
         "market_orders_test": f"{package}.scenarios:market_orders_test",
+        "split_dividend_test": f"{package}.actions_scenario:split_dividend_test",
     }

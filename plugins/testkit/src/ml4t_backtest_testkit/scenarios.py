@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ml4t.backtest.core.event import Event
     from ml4t.backtest.interfaces.context import Context, Market
 
-__all__ = ["CountEvents", "FollowScore", "events", "market_orders_test"]
+__all__ = ["CountEvents", "FollowScore", "events", "fixed_draws", "market_orders_test"]
 
 _GOLDEN = Path(__file__).with_name("golden")
 
@@ -103,12 +103,13 @@ def market_orders_test(*, seed: int) -> Mapping[str, object]:
         },
         "portfolio": {"use": "standard"},
         "capital": {"USD": 100_000.0},
+        "account": {"type": "unlimited", "on_silence": "hold"},
         "seed": seed,
     }
 
 
 def _fixed_market() -> tuple[pl.DataFrame, pl.DataFrame]:
-    draws = _draws(20_240_101)
+    draws = fixed_draws(20_240_101)
     names = ("AAA", "BBB", "CCC", "DDD", "EEE")
     cents = dict.fromkeys(names, 10_000)
     rows, scores = [], []
@@ -132,7 +133,7 @@ def _fixed_market() -> tuple[pl.DataFrame, pl.DataFrame]:
     return prices, pl.DataFrame(scores, schema=["symbol", "timestamp", "score"], orient="row")
 
 
-def _draws(state: int) -> Iterator[int]:
+def fixed_draws(state: int) -> Iterator[int]:
     """Yield whole numbers of a linear congruential generator: the same ones with every version of NumPy."""
     while True:
         state = (6_364_136_223_846_793_005 * state + 1_442_695_040_888_963_407) % 2**64
