@@ -404,10 +404,8 @@ BAD_NUMBERS = [
 @pytest.mark.parametrize(("arguments", "terms", "reason"), BAD_NUMBERS)
 def test_a_wrong_number_is_a_refusal_with_its_reason(arguments, terms, reason):
     """Recorded, told, and shown by the handle; never silent."""
-    instruments = [{"symbol": "*", "lot": 1.0, "tick": 0.01}]
-    strategy, result = run(
-        bars(FLAT, FLAT), ask("A", *arguments, **terms), instruments=instruments, broker={"strict_ticks": True}
-    )
+    settings = {"instruments": {"symbol": "*", "lot": 1.0, "tick": 0.01}, "account": {"type": "unlimited"}}
+    strategy, result = run(bars(FLAT, FLAT), ask("A", *arguments, **terms), broker={"strict_ticks": True}, **settings)
     assert ("refused", reason) == (strategy.kept["order"].status, strategy.kept["order"].reason)
     assert [(0, "refused", reason)] == strategy.told
     assert [("submitted", ""), ("refused", reason)] == result.orders.select("status", "reason").rows()

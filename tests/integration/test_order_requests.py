@@ -100,9 +100,9 @@ def test_a_working_order_that_is_cancelled_twice_counts_once():
 def test_whole_lots_are_not_truncated(lot, lots):
     """0.3 is three lots of 0.1, though 0.3 / 0.1 is a little less than 3."""
     wanted = round(lots * lot, 9)
-    rules = [{"symbol": "*", "lot": lot}]
-    assert wanted == pytest.approx(held(lambda c: c.order_target("A", wanted), instruments=rules), rel=1e-15)
-    assert -wanted == pytest.approx(held(lambda c: c.order_target("A", -wanted), instruments=rules), rel=1e-15)
+    rules = {"instruments": {"symbol": "*", "lot": lot}, "account": {"type": "unlimited"}}
+    assert wanted == pytest.approx(held(lambda c: c.order_target("A", wanted), **rules), rel=1e-15)
+    assert -wanted == pytest.approx(held(lambda c: c.order_target("A", -wanted), **rules), rel=1e-15)
 
 
 def test_the_rest_of_a_target_is_whole_lots_too():
