@@ -39,21 +39,25 @@ class Judging:
         outbox: Takes exits.
 
     Attributes:
-        judge: The manager at work, or that was last.
+        judge: The manager, or the portfolio, at work, or that was last.
         exiting: Managers that ask for exits.
         liquidates: Whether the portfolio does.
+        book: Number of the strategy that exits belong to; -1, nobody, where there are several.
     """
 
     def __init__(self, managers: Sequence[RiskManager], portfolio: Portfolio, state: RunState, outbox: Outbox) -> None:
-        self.managers, self.judge = managers, None if not managers else managers[0]
+        self.managers = managers
+        self.judge: RiskManager | Portfolio = managers[0] if managers else portfolio
         self.exiting = [each for each in managers if type(each).exits is not RiskManager.exits]
         self._portfolio = portfolio
         self.liquidates = type(portfolio).exits is not Portfolio.exits
         self._state, self._outbox = state, outbox
+        self.book = 0
 
     def exits(self, *, closes: bool) -> None:
         """Put the exits that managers ask for, and at a session's close the portfolio's, into the outbox."""
         if closes and self.liquidates:
+            self.judge = self._portfolio
             rows = self._portfolio.exits()
             if rows is not None and len(rows):
                 self._outbox.append(self._complete(self._portfolio, rows))
@@ -69,8 +73,8 @@ class Judging:
         judges: tuple[RiskManager | Portfolio, ...] = (*self.managers, self._portfolio)
         for manager in judges:
             before, reasons = requests["quantity"].copy(), requests["reason"].copy()
+            self.judge = manager
             if isinstance(manager, RiskManager):
-                self.judge = manager
                 manager.check(requests, self._state)
             elif not manager.check(requests):
                 continue
@@ -132,7 +136,7 @@ class Judging:
             raise RunError(f"{name} gave exits of {rows.dtype}: give rows of ml4t.backtest.state.REQUEST")
         requests = blank_requests(len(rows))
         for request, row in zip(requests, rows, strict=True):
-            request["action"], request["symbol"] = row["action"], row["symbol"]
+            request["action"], request["symbol"], request["book"] = row["action"], row["symbol"], self.book
             if row["action"] == CANCEL:
                 request["order_id"], request["tag"] = row["order_id"], self._known(name, row, len(REASONS))
                 continue
