@@ -40,7 +40,7 @@ def test_a_run_whose_equity_is_no_number_fails():
             context.order("A", 1e15)
 
     with pytest.raises(RunError, match="at the close of session 2024-01-02"):
-        Engine(feed=feed(1e300), strategy=Absurd()).run()
+        Engine(feed=feed(1e300), strategy=Absurd(), account={"type": "unlimited"}).run()
 
 
 def test_a_schedule_at_the_close_begins_with_the_first_session_of_the_data():
