@@ -49,8 +49,9 @@ def test_edge_series_have_values_and_raise_nothing(equity):
 
 
 def test_all_lost_and_more():
-    """Losing everything is -1 a year; debts show as a drawdown below -1."""
+    """Losing everything is -1 a year; debts have no yearly return, and show as a drawdown below -1."""
     assert -1.0 == metrics.annual_return(np.array([100.0, 0.0]), 252)
+    assert math.isnan(metrics.annual_return(np.array([100.0, -20.0]), 252))
     assert -1.2 == pytest.approx(metrics.max_drawdown(np.array([100.0, -20.0, 5.0])))
 
 

@@ -235,7 +235,6 @@ class Actions:
 
 
 def _empty(position: Any) -> None:
-    """Make a position flat; what it has realised stays."""
+    """Make a position flat; what it has realised stays, and what prices it has met, for the trips that end here."""
     for name in ("quantity", "average_price", "basis"):
         position[name] = 0.0
-    position["high"] = position["low"] = np.nan

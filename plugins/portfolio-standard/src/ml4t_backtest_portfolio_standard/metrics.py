@@ -107,11 +107,9 @@ def returns_of(equity: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def annual_return(equity: NDArray[np.float64], periods: int) -> float:
-    """Return ``(last / first) ** (periods / n_returns) - 1`` (``annual_return``); -1 when all is lost."""
-    if len(equity) < 2 or not equity[0] > 0.0 or not np.isfinite(equity[-1]):
+    """Return ``(last / first) ** (periods / n_returns) - 1`` (``annual_return``); -1 when all is lost, NaN in debt."""
+    if len(equity) < 2 or not equity[0] > 0.0 or not 0.0 <= equity[-1] < np.inf:
         return _NAN
-    if equity[-1] <= 0.0:
-        return -1.0
     with np.errstate(over="ignore"):
         return float(np.float64(equity[-1] / equity[0]) ** (periods / (len(equity) - 1)) - 1.0)
 
