@@ -34,12 +34,14 @@ class Schedule:
         entries: (callback, instants, closes of their sessions; int64, ascending) in the order of registration.
         specs: (method name, rule, at, tz) of each, which a snapshot keeps.
         sessions: Sessions of the run's calendar.
+        before: Called before each callback, where there are several strategies.
     """
 
     def __init__(self, sessions: SessionTable) -> None:
         self.entries: list[tuple[Callable[[Any], None], NDArray[np.int64], NDArray[np.int64]]] = []
         self.specs: list[tuple[str, str, str, str | None]] = []
         self.sessions = sessions
+        self.before: Callable[[], None] | None = None
 
     def add(self, callback: Callable[[Any], None], rule: str, at: str, tz: str | None) -> None:
         """Register a callback; see ``Context.schedule``.
@@ -72,7 +74,10 @@ class Schedule:
         for callback, instants, closes in self.entries:
             first = max(np.searchsorted(closes, clock.first_close), np.searchsorted(closes, start, side="right"))
             first = max(first, np.searchsorted(instants, start))
-            _queue_next(clock, partial(callback, context), instants.tolist(), int(first))
+            call = partial(callback, context)
+            if self.before is not None:
+                call = partial(_after, self.before, call)
+            _queue_next(clock, call, instants.tolist(), int(first))
 
     def _rows(self, rule: str) -> list[int]:
         """Return the first session of each day, week or month."""
@@ -90,6 +95,11 @@ class Schedule:
             midnight + timedelta(days=int(label), hours=int(hour), minutes=int(minute)) for label in table.label[rows]
         ]
         return np.array([to_ns(day.replace(tzinfo=zone)) for day in days], np.int64)
+
+
+def _after(before: Callable[[], None], callback: Callable[[], None]) -> None:
+    before()
+    callback()
 
 
 def _queue_next(clock: Clock, callback: Callable[[], None], instants: list[int], place: int) -> None:

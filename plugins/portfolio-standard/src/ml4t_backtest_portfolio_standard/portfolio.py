@@ -175,7 +175,7 @@ class PortfolioAccounting(Portfolio):
     def get_state(self) -> dict[str, Any]:
         """Return what a snapshot must keep besides the tables."""
         kept = {"counted": self._counted.copy(), "carried": self._carried.copy()}
-        parts = {"identities": self._identities, "actions": self._actions, "rules": self._account_rules}
+        parts: dict[str, Any] = {"identities": self._identities, "actions": self._actions, "rules": self._account_rules}
         kept |= {name: part.get_state() for name, part in parts.items()}
         return kept if self._books is None else kept | {"books": self._books.get_state()}
 

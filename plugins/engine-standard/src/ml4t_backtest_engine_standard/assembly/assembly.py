@@ -25,7 +25,6 @@ from ml4t.backtest.interfaces import (
     Setup,
     Source,
     SourceSpec,
-    Strategy,
     Window,
 )
 from ml4t.backtest.plugins import PluginHost, find_standard
@@ -37,6 +36,7 @@ from ml4t_backtest_engine_standard.assembly.accounts import (
     takes_accounts,
 )
 from ml4t_backtest_engine_standard.assembly.actions import basis_notes, read_actions
+from ml4t_backtest_engine_standard.assembly.books import build_strategies
 from ml4t_backtest_engine_standard.assembly.config import Errors
 from ml4t_backtest_engine_standard.assembly.entities import Tickers
 from ml4t_backtest_engine_standard.assembly.header import header_lines
@@ -94,7 +94,8 @@ class _Assembly:
             for kind in ("feed", "signal")
             for place, table in enumerate(settings.get(kind) or [])
         ]
-        strategy, setup = self._strategy()
+        seed = settings.get("seed") or 0
+        strategies = build_strategies(settings.get("strategy"), self._build, seed, self.run.base_dir, self.errors)
         broker_table = self._broker_table()
         models = self._models(broker_table)
         broker = self._build("broker", broker_table, "broker")
@@ -116,6 +117,8 @@ class _Assembly:
         if portfolio is None:
             portfolio = self._portfolio(accounts, dated_settings(accounts, tables, sessions))
             self.errors.raise_if_any()
+        if len(strategies) > 1 and not hasattr(portfolio, "keep_books"):
+            raise RunFileError(f"strategy: {type(portfolio).__name__} keeps no books: give one strategy")
         self._open(sources, window, models.fill.rules.market)
         specs = [source.spec for source in sources]
         actions = read_actions(tables, found, sessions, specs)
@@ -124,8 +127,9 @@ class _Assembly:
             seed=settings.get("seed") or 0,
             sources=sources,
             sessions=sessions,
-            strategy=strategy,
-            strategy_setup=setup,
+            strategy=strategies[0].strategy,
+            strategy_setup=strategies[0].setup,
+            books=strategies if len(strategies) > 1 else [],
             broker=broker,
             models=models,
             portfolio=portfolio,
@@ -225,21 +229,6 @@ class _Assembly:
         self.used[ref.distribution] = ref.version
         gate: Gate = ref.load()()
         return gate
-
-    def _strategy(self) -> tuple[Any, Setup]:
-        value = self.settings.get("strategy")
-        if value is None:
-            self.errors.add("strategy", 'is missing: name one, as in [strategy] use = "signal"')
-        strategy: Any = None if value is None else self._build("strategy", value, "strategy")
-        if strategy is not None and not isinstance(strategy, Strategy):
-            self.errors.add("strategy:", f"{type(strategy).__name__} does not derive from ml4t.backtest.Strategy")
-        elif strategy is not None and not _sees_data(strategy):
-            self.errors.add(
-                "strategy:",
-                f"{type(strategy).__name__} has no callback that sees data: write on_slice, on_event or on_signal",
-            )
-        name = type(strategy).__name__
-        return strategy, Setup(name=name, seed=self.settings.get("seed") or 0, base_dir=self.run.base_dir)
 
     def _portfolio(self, accounts: Accounts, settings: list[dict[str, Any]] | None) -> Any:
         """Return the portfolio, told of its accounts.
@@ -349,11 +338,6 @@ class _Assembly:
             for source in sources:
                 source.close()
             raise InputError(*problems)
-
-
-def _sees_data(strategy: Strategy) -> bool:
-    names = ("on_slice", "on_event", "on_signal", "before_trading_start", "after_trading_end", "on_start")
-    return any(getattr(type(strategy), name) is not getattr(Strategy, name) for name in names)
 
 
 def _day(value: date | datetime | None, default: date) -> date:

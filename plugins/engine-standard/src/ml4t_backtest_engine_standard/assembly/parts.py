@@ -19,6 +19,7 @@ from ml4t.backtest.interfaces import (
 )
 from ml4t_backtest_engine_standard.assembly.accounts import Account
 from ml4t_backtest_engine_standard.assembly.actions import PlannedAction
+from ml4t_backtest_engine_standard.assembly.books import Book
 from ml4t_backtest_engine_standard.assembly.entities import Tickers
 from ml4t_backtest_engine_standard.assembly.instruments import Instrument, Rules
 
@@ -30,6 +31,8 @@ class Parts:
     """The opened components of a run and what was found on the way.
 
     Attributes:
+        strategy: What decides; of several the first.
+        books: The strategies, where there are several.
         capital: Currency -> amount at the start, summed over accounts.
         accounts: The accounts, by number.
         currencies: Names of the run's currencies, the base currency first.
@@ -62,6 +65,7 @@ class Parts:
     rules: Rules
     start: int
     end: int
+    books: list[Book] = field(default_factory=list)
     actions: list[PlannedAction] = field(default_factory=list)
     tickers: Tickers | None = None
     tables: dict[str, str] = field(default_factory=dict)

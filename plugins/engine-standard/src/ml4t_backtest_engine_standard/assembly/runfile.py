@@ -30,13 +30,14 @@ class _Plugins:
     only: list[str] | None = None
 
 
-_TABLES = ("clock", "strategy", "broker", "portfolio", "universe", "weights")
+_TABLES = ("clock", "broker", "portfolio", "universe", "weights")
 _TYPE_OF: Mapping[str, object] = {
     **dict.fromkeys(("schema", "seed"), int),
     **dict.fromkeys(("name", "warmup", "base_currency", "benchmark"), str),
     **dict.fromkeys(("start", "end"), date | datetime),
     "capital": float | Mapping[str, float],
     "plugins": _Plugins,
+    "strategy": Table | list[Table],
     **dict.fromkeys(_TABLES, Table),
     **dict.fromkeys(LIST_KEYS, Table | list[Table]),
 }

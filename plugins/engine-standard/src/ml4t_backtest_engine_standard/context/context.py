@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -29,9 +29,18 @@ from ml4t_backtest_engine_standard.loop.marks import Marks
 from ml4t_backtest_engine_standard.result.journal import Journal
 from ml4t_backtest_engine_standard.schedule import Schedule
 
-__all__ = ["Context"]
+__all__ = ["Context", "OwnBook"]
 
 Floats = NDArray[np.float64]
+
+
+class OwnBook(NamedTuple):
+    """What one strategy of several has of its own: a name, accounting over columns, (books, number of this one)."""
+
+    name: str
+    accounting: Accounting
+    state: RunState
+    numbering: tuple[int, int]
 
 
 class Context(Ordering):
@@ -57,6 +66,7 @@ class Context(Ordering):
         adjustments: Adjustments,
         marks: Marks,
         accounts: Sequence[str],
+        book: OwnBook | None = None,
     ) -> None:
         self.rng = setup.rng
         self._setup = setup
@@ -74,8 +84,12 @@ class Context(Ordering):
         self._bases: dict[str, Basis] = {}
         self._clients, self._tags = {}, {}
         self._opening: int | None = None
-        self._sizer = Sizer(state, outbox, marks.fold, accounting.equity, marks.rates)
-        self.portfolio = Portfolio(accounting, state, marks, accounts)
+        self._book = "" if book is None else book.name
+        own, columns = (accounting, state) if book is None else (book.accounting, book.state)
+        self._sizer = Sizer(columns, outbox, marks.fold, own.equity, marks.rates)
+        if book is not None:
+            self._sizer.numbering = book.numbering
+        self.portfolio = Portfolio(own, columns, marks, accounts)
 
     if not TYPE_CHECKING:  # type checkers know what there is
 
@@ -265,7 +279,8 @@ class Context(Ordering):
         """Keep named figures of this instant for the result's ``records``, which names the instant ``timestamp``."""
         if "timestamp" in values:
             raise RunError("record keeps the instant as timestamp: give the figure another name")
-        self._journal.record(self._state.now, {name: float(value) for name, value in values.items()})
+        named: dict[str, float | str] = {name: float(value) for name, value in values.items()}
+        self._journal.record(self._state.now, {"book": self._book, **named} if self._book else named)
 
 
 def _to_ns(moment: datetime) -> int:

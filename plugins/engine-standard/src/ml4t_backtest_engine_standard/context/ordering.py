@@ -42,6 +42,8 @@ class Ordering(Amounts):
         place = None if symbol is None else self.index(symbol)
         rows = self._state.orders.rows()
         live = np.isin(rows["status"], _LIVE) & (rows["cancelled_at"] == 0)
+        if self._outbox.holders:
+            live &= rows["book"] == self._outbox.book
         if place is not None:
             live &= rows["symbol"] == place
         ids = [*np.flatnonzero(live).tolist(), *self._outbox.pending_ids(place)]
@@ -192,7 +194,7 @@ class Ordering(Amounts):
         columns: dict[str, float] = {name: number(name, value) for name, value in given.items() if value is not None}
         if not columns:
             raise OrderError("amend was told nothing to change: give quantity=, limit_price= or stop_price=")
-        handle = Order(_id_of(order), self._state, self._outbox)
+        handle = Order(self._own(order), self._state, self._outbox)
         bad = [name for name, value in columns.items() if np.isnan(value)]
         if bad:  # in a request NaN means "keep"
             columns["reason"] = _NO_QUANTITY if "quantity" in bad else _NO_PRICE
@@ -200,7 +202,7 @@ class Ordering(Amounts):
 
     def cancel(self, order: Order | int) -> None:
         """Ask for the end of an order (handle or id) for prices that form from now on; a refusal is recorded."""
-        handle = Order(_id_of(order), self._state, self._outbox)
+        handle = Order(self._own(order), self._state, self._outbox)
         row = handle._row()
         remainder = handle.remaining if row["counts"] and handle.is_open else 0.0
         self._outbox.cancel(handle.id, int(row["symbol"]), remainder, bool(row["is_target"]))
@@ -253,6 +255,14 @@ class Ordering(Amounts):
         if tag:
             columns["tag"] = self._tag(tag)
         return Order(self._outbox.add(place, size, columns), self._state, self._outbox)
+
+    def _own(self, order: Order | int) -> int:
+        """Return the id of an order, one that nobody has where it is of another book."""
+        order_id = _id_of(order)
+        if self._outbox.holders and order_id >= 0:
+            row = Order(order_id, self._state, self._outbox)._row()
+            return order_id if row["book"] == self._outbox.book else -1
+        return order_id
 
     def _client(self, name: str) -> int:
         return self._number_of(name, self._state.client_ids, self._clients)

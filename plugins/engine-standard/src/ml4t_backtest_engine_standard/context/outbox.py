@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ml4t.backtest.errors import OrderError
 from ml4t.backtest.state import ACTIONS, REQUEST, RunState
+from ml4t_backtest_engine_standard.context.own import add_loose, own_quantities
 
 __all__ = ["AMEND", "CANCEL", "CANCEL_TARGETS", "ORDER", "Outbox", "blank_requests"]
 
@@ -45,6 +46,8 @@ class Outbox:
         count: Requests waiting.
         unusual: Whether any of them is an amendment or no plain market order.
         closed: Set once the run has ended; later requests are errors.
+        book: Number of the strategy whose turn it is.
+        holders: Columns of each book; empty where there is one strategy.
     """
 
     def __init__(self, state: RunState) -> None:
@@ -59,6 +62,9 @@ class Outbox:
         self._places: list[int] = []  # rows of this outbox's orders, by id
         self._cancelled: set[int] = set()
         self._replaced: dict[int, int] = {}  # per symbol the first id that its cancelled targets do not have
+        self.book, self.holders = 0, list[RunState]()
+        self._kept: dict[int, tuple[Floats | None, Floats | None, dict[int, int]]] = {}  # of the other books
+        self._askers: dict[int, list[int]] = {}
 
     @property
     def next_id(self) -> int:
@@ -69,8 +75,24 @@ class Outbox:
         """Return per symbol the signed (open, open by targets) quantities, this outbox included."""
         books = self._state.books
         if self._open is None or self._target is None or not self.count:
-            self._open, self._target = books["open_quantity"].copy(), books["target_quantity"].copy()
+            if self.holders:
+                waiting = self._rows[: self.count]
+                self._open, self._target = own_quantities(self._state, self.holders, self.book, waiting)
+            else:
+                self._open, self._target = books["open_quantity"].copy(), books["target_quantity"].copy()
         return self._open, self._target
+
+    def turn_to(self, book: int) -> None:
+        """Take requests for another book from now on."""
+        if book != self.book:
+            self._kept[self.book] = (self._open, self._target, self._replaced)
+            self._open, self._target, self._replaced = self._kept.pop(book, (None, None, {}))
+            self.book = book
+
+    def asker(self, order_id: int) -> int:
+        """Return the book that asked for the end or change of an order that nobody has; -1 where none did."""
+        asked = self._askers.get(order_id)
+        return asked.pop(0) if asked else -1
 
     def place(
         self,
@@ -134,7 +156,14 @@ class Outbox:
         self._cancelled.update(rows["order_id"][rows["action"] == CANCEL].tolist())
         self.unusual = True
         counted = orders & (rows["counts"] != 0)
-        np.add.at(self.open_quantities()[0], rows["symbol"][counted], rows["quantity"][counted])
+        if not self.holders:
+            np.add.at(self.open_quantities()[0], rows["symbol"][counted], rows["quantity"][counted])
+            return
+        self._kept[self.book] = (self._open, self._target, self._replaced)
+        for book, (open_, *_) in self._kept.items():
+            if open_ is not None:
+                add_loose(open_, self._state, self.holders[book], rows[counted])
+        self._kept.pop(self.book)
 
     def amend(self, order: NDArray[np.void], order_id: int, columns: dict[str, float], *, open_: bool) -> None:
         """Ask for new terms of an order.
@@ -202,6 +231,11 @@ class Outbox:
         self.unusual = False
         self._open = self._target = None
         self._amended, self._places, self._cancelled, self._replaced = {}, [], set(), {}
+        if self.holders:
+            self._kept = {}
+            asking = (rows["action"] == CANCEL) | (rows["action"] == AMEND)
+            for row in rows[asking & ((rows["order_id"] < 0) | (rows["order_id"] >= self._state.orders.count))]:
+                self._askers.setdefault(int(row["order_id"]), []).append(int(row["book"]))
         return rows
 
     def pending(self, order_id: int) -> NDArray[np.void] | None:
@@ -213,6 +247,7 @@ class Outbox:
         """Return ids of orders that no broker has seen yet, those that it will refuse left out."""
         rows = self._rows[: self.count]
         rows = rows[(rows["action"] == ORDER) & (rows["reason"] == 0)]
+        rows = rows[rows["book"] == self.book] if self.holders else rows
         return [int(row["order_id"]) for row in rows if symbol is None or row["symbol"] == symbol]
 
     def _count(self, symbol: int, change: float, is_target: bool) -> None:
@@ -225,6 +260,7 @@ class Outbox:
             raise OrderError("the run has ended: orders from on_end are refused; place them earlier")
         if not self.count:  # what an earlier callback saw may be out of date
             self._open = self._target = None
+            self._kept = {}
         first, self.count = self.count, self.count + size
         if self.count > len(self._rows):
             grown = np.zeros(max(self.count, 2 * len(self._rows)), REQUEST)
@@ -232,4 +268,6 @@ class Outbox:
             self._rows = grown
         rows = _blanked(self._rows[first : self.count])
         rows["known_at"] = self._state.known_at
+        if self.holders:
+            rows["book"] = self.book
         return rows

@@ -54,6 +54,7 @@ class Sizer:
 
     Attributes:
         baskets: Number of vector decisions that led to orders.
+        numbering: (books, number of this one), so that baskets of several books have numbers of their own.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Sizer:
         self._fold = fold
         self._equity = equity
         self._rates = rates
-        self.baskets = 0
+        self.baskets, self.numbering = 0, (1, 0)
 
     def place(self, kind: str, symbols: Ints, amounts: Floats, tag: int, *, basket: bool = False) -> Ints:
         """Place what the amounts ask for.
@@ -125,7 +126,7 @@ class Sizer:
                 quantity,
                 is_target=is_target,
                 tag=tag,
-                basket=self.baskets if basket else -1,
+                basket=self.baskets * self.numbering[0] + self.numbering[1] if basket else -1,
                 reasons=np.where(unpriced, _NO_MARK, 0) if unpriced.any() else None,
             )
         return ids

@@ -32,6 +32,7 @@ from ml4t_backtest_engine_standard.context.context import Context
 from ml4t_backtest_engine_standard.context.handles import Order
 from ml4t_backtest_engine_standard.context.market import Market
 from ml4t_backtest_engine_standard.context.outbox import Outbox
+from ml4t_backtest_engine_standard.loop.ensemble import Ensemble, own_method
 
 __all__ = ["EVENTS", "Delivery"]
 
@@ -64,7 +65,8 @@ class Delivery:
 
     def __init__(self, bus: EventBus, state: RunState, strategy: Strategy, context: Context, outbox: Outbox) -> None:
         self.bus, self.state, self.context, self.outbox = bus, state, context, outbox
-        self.calls = {name: _own_method(strategy, name) for name in _CALLBACKS}
+        self.calls = {name: own_method(strategy, name) for name in _CALLBACKS}
+        self._hear = strategy.hear if isinstance(strategy, Ensemble) else None
         self.doing = ""
         self.fills_seen = self.events_seen = 0
         self._wanted = strategy.listens_to if self.calls["on_event"] else ()
@@ -125,7 +127,11 @@ class Delivery:
 
     def _from_bus(self, event: Event) -> None:
         """Hand over an event that the strategy listens to; those of its own feeds reach it directly."""
-        self.call("on_event", event)
+        if self._hear is not None:
+            self.doing = "on_event"
+            self._hear(event)
+        else:
+            self.call("on_event", event)
 
     def market_events(self, rows: Rows, first: int, stop: int) -> Sequence[MarketEvent]:
         """Make one event per row, in order."""
@@ -193,8 +199,3 @@ def _named(rows: NDArray[np.void], place: int, tell: _Tell) -> list[tuple[int, i
     names = rows.dtype.names or ()
     fields = [dict(zip(names, row, strict=True)) for row in rows.tolist()]
     return [(row["sequence"], place, tell, row) for row in fields]
-
-
-def _own_method(strategy: Strategy, name: str) -> Callable[..., Any] | None:
-    """Return the strategy's own callback; None where it left the default."""
-    return None if getattr(type(strategy), name) is getattr(Strategy, name) else getattr(strategy, name)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -30,16 +30,18 @@ from ml4t.backtest.core.clock import Chunk, Clock
 from ml4t.backtest.core.pit import Released
 from ml4t.backtest.core.queue import Rows
 from ml4t.backtest.errors import RunError
+from ml4t.backtest.interfaces.setup import Setup
 from ml4t.backtest.state import RunState
 from ml4t_backtest_engine_standard.assembly.entities import Tickers
 from ml4t_backtest_engine_standard.assembly.parts import Parts
 from ml4t_backtest_engine_standard.context.adjusting import Adjustments
-from ml4t_backtest_engine_standard.context.context import Context
+from ml4t_backtest_engine_standard.context.context import Context, OwnBook
 from ml4t_backtest_engine_standard.context.outbox import ORDER, Outbox
 from ml4t_backtest_engine_standard.loop.actions import CorporateActions
 from ml4t_backtest_engine_standard.loop.agenda import Agenda
 from ml4t_backtest_engine_standard.loop.columns import Columns
 from ml4t_backtest_engine_standard.loop.delivery import EVENTS, Delivery
+from ml4t_backtest_engine_standard.loop.ensemble import gather
 from ml4t_backtest_engine_standard.loop.idle import deliver_idle, idle_until
 from ml4t_backtest_engine_standard.loop.judging import Judging
 from ml4t_backtest_engine_standard.loop.listings import Listings
@@ -77,12 +79,14 @@ class Instants:
         listings: Opens and ends trading of symbols.
         columns: Which company has which column.
         actions: Carries corporate actions out.
+        contexts: One for each strategy.
+        books: What the portfolio keeps for each of several strategies; None where there is one.
     """
 
     def __init__(self, parts: Parts, bus: EventBus) -> None:
         self.bus, self.start, self.quiet_until, self.rows_done = bus, parts.start, parts.start, 0
         self.broker, self.portfolio = parts.broker, parts.portfolio
-        self.parts, self.strategy, self.state = parts, parts.strategy, RunState()
+        self.parts, self.state = parts, RunState()
         self.outbox, self.journal = Outbox(self.state), Journal(self.state)
         tickers = parts.tickers or Tickers((), parts.actions, parts.sessions)
         ends = any(source.spec.kind == "bar" for source in parts.sources)
@@ -94,16 +98,23 @@ class Instants:
         self.state.currencies[:] = parts.currencies
         parts.portfolio.open(self.state, parts.capital)
         parts.broker.open(self.state, parts.models, parts.portfolio)
-        setup, by_name = parts.strategy_setup, {each.spec.name: each for each in self.released}
+        by_name = {each.spec.name: each for each in self.released}
         names, ages = [row.name for row in parts.accounts], [row.max_fx_age for row in parts.accounts]
         self._prices = [each for each in self.released if each.spec.kind in EVENTS]
         rates = Rates(self.state, names, ages)
         self.marks = Marks(self._prices, rates if len(parts.currencies) > 1 else None)
-        views = (parts.portfolio, self.journal, Schedule(parts.sessions), setup, self.adjustments)
-        self.context = Context(self.state, self.outbox, by_name, *views, self.marks, names)
-        self.delivery = Delivery(bus, self.state, parts.strategy, self.context, self.outbox)
+
+        def make_context(setup: Setup, book: OwnBook | None) -> Context:
+            views = (parts.portfolio, self.journal, Schedule(parts.sessions), setup, self.adjustments)
+            return Context(self.state, self.outbox, by_name, *views, self.marks, names, book)
+
+        self.strategy, self.contexts = gather(parts, self.state, self.outbox, make_context)
+        self.context = self.contexts[0]
+        self.books: Any = getattr(parts.portfolio, "books", None) if parts.books else None
+        self.delivery = Delivery(bus, self.state, self.strategy, self.context, self.outbox)
         self._delay = max((each.spec.rule.latency_ns for each in self._prices if each.spec.drives), default=0)
         self.judging = Judging(parts.risk, parts.portfolio, self.state, self.outbox)
+        self.judging.book = -1 if parts.books else 0
         self.agenda = Agenda()
         done = (self.broker, self.portfolio, self.adjustments, self.delivery)
         self.actions = CorporateActions(self.state, self.columns, parts.currencies[0], *done)
@@ -131,7 +142,8 @@ class Instants:
         for chunk in self.clock.chunks():
             if not begun:
                 begun = True
-                self.context._schedule.queue(self.clock, self.start, self.context)
+                for context in self.contexts:
+                    context._schedule.queue(self.clock, self.start, context)
                 self.agenda.take(chunk.instants[0] - 1)  # what came before all data touches nothing
             self.columns.renumber(chunk)
             full = [full_instants(part) for part in chunk.sources]
@@ -262,6 +274,8 @@ class Instants:
         """Go through phases 6 to 9; ``news`` is None where phase 8 is over already."""
         outbox, delivery = self.outbox, self.delivery
         for count in range(MAX_ROUNDS + 1):
+            if self.books is not None:
+                self.books.catch_up()
             delivery.fills_and_orders()
             if count == 0 and news is not None:
                 if self.judging.exiting or (news[1] is not None and self.judging.liquidates):
@@ -306,10 +320,12 @@ class Instants:
             delivery.session("close", int(labels[closes]))
             delivery.call("after_trading_end")
         if opens is not None:
-            self.context._opening = opens
+            for context in self.contexts:
+                context._opening = opens
             delivery.session("open", int(labels[opens]))
             delivery.call("before_trading_start")
-            self.context._opening = None
+            for context in self.contexts:
+                context._opening = None
 
     # --- journal --------------------------------------------------------------------------------------
 

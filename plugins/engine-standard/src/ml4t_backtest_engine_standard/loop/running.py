@@ -136,7 +136,9 @@ class Running:
         parts, doing, now = self.parts, self.instants.delivery.doing, self.instants.state.now
         at_work: dict[str, object] = {"broker": parts.broker, "portfolio": parts.portfolio}
         at_work |= {"risk": self.instants.judging.judge, "batches": self.instants.clock.reading, "reporter": self._told}
-        component = at_work.get(doing.split(".")[0], parts.strategy)
+        book = self.instants.outbox.book
+        strategy = parts.books[book].strategy if parts.books else parts.strategy
+        component = at_work.get(doing.split(".")[0], strategy)
         owners = [ref.owner for owned, ref in parts.owners if owned is component]
         when = f"at {to_datetime(now).isoformat()}" if now else "before the first instant"
         owner = (owners or [type(component).__name__])[0]

@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from ml4t.backtest.errors import SnapshotError
+from ml4t.backtest.interfaces import Strategy
 from ml4t_backtest_engine_standard.loop.instant import Instants
 
 __all__ = ["restore", "save"]
 
-_VERSION = 3
+_VERSION = 4
 _TABLES = ("orders", "order_events", "fills", "ledger", "equity", "terms")
 _ARRAYS = ("instruments", "books", "positions", "accounts")
 # Signal rows are noted again when their rows are released again.
@@ -31,11 +32,13 @@ _LISTS = ("target_kinds", "target_rows", "position_rows", "recorded", "request_r
 
 def save(path: Path, instants: Instants) -> None:
     """Write a snapshot under a temporary name and rename it."""
-    state, context = instants.state, instants.context
+    state, strategies = instants.state, _strategies(instants)
     arrays: dict[str, Any] = {name: getattr(state, name).rows() for name in _TABLES}
     arrays |= {name: getattr(state, name) for name in _ARRAYS} | {"counters": state.counters}
-    if strange := [name for name, *_ in context._schedule.specs if not hasattr(instants.strategy, name)]:
-        raise SnapshotError(f"a snapshot cannot keep the schedule of {strange[0]}: schedule a method of the strategy")
+    for strategy, context in zip(strategies, instants.contexts, strict=True):
+        if strange := [name for name, *_ in context._schedule.specs if not hasattr(strategy, name)]:
+            problem = f"a snapshot cannot keep the schedule of {strange[0]}: schedule a method of the strategy"
+            raise SnapshotError(problem)
     plain = _Plain(arrays)
     meta = {
         "version": _VERSION,
@@ -46,16 +49,21 @@ def save(path: Path, instants: Instants) -> None:
         "symbols": state.symbols.names,
         "tags": state.tags,
         "client_ids": state.client_ids,
-        "strategy": plain.pack(dict(instants.strategy.get_state())),
+        "strategies": [
+            {
+                "state": plain.pack(dict(strategy.get_state())),
+                "rng": plain.pack(context.rng.bit_generator.state),
+                "bases": context._bases,
+                "schedules": context._schedule.specs,
+                "baskets": context._sizer.baskets,
+            }
+            for strategy, context in zip(strategies, instants.contexts, strict=True)
+        ],
         "journal": plain.pack({name: getattr(instants.journal, name) for name in _LISTS}),
-        "rng": plain.pack(context.rng.bit_generator.state),
         "broker": plain.pack(instants.broker.get_state()),
         "portfolio": plain.pack(instants.portfolio.get_state()),
         "seen": (instants.delivery.fills_seen, instants.delivery.events_seen),
         "depths": {each.spec.name: each.depth for each in instants.released},
-        "bases": context._bases,
-        "schedules": context._schedule.specs,
-        "baskets": context._sizer.baskets,
     }
     arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
     buffer = io.BytesIO()
@@ -73,15 +81,19 @@ def restore(path: Path, instants: Instants, *, fast: bool) -> Iterator[int]:
         SnapshotError: The file is torn, of another version, or does not fit the data.
     """
     arrays, meta = _read(path)
-    state, context, strategy = instants.state, instants.context, instants.strategy
+    state, strategies = instants.state, _strategies(instants)
     plain = _Plain(arrays)
     if meta["inputs"] != instants.parts.inputs:
         raise SnapshotError(f"{path}: the data is not what the snapshot's run read; start the run anew")
     for released in instants.released:
         released.keep(meta["depths"].get(released.spec.name, 1))
-    context._bases.update(meta["bases"])
-    for name, rule, at, tz in meta["schedules"]:
-        context._schedule.add(getattr(strategy, name), rule, at, tz)
+    if len(meta["strategies"]) != len(strategies):
+        raise SnapshotError(f"{path}: it is of {len(meta['strategies'])} strategies, the run has {len(strategies)}")
+    members = list(zip(strategies, instants.contexts, meta["strategies"], strict=True))
+    for strategy, context, kept in members:
+        context._bases.update(kept["bases"])
+        for name, rule, at, tz in kept["schedules"]:
+            context._schedule.add(getattr(strategy, name), rule, at, tz)
     instants.start, instants.quiet_until = meta["now"] + 1, meta["now"]
     steps = instants.run(fast=fast, after=meta["now"])
     next(steps, None)
@@ -95,14 +107,19 @@ def restore(path: Path, instants: Instants, *, fast: bool) -> Iterator[int]:
     state.now, state.known_at, state.tags[:] = meta["now"], meta["known_at"], meta["tags"]
     state.client_ids[:] = meta["client_ids"]
     instants.delivery.fills_seen, instants.delivery.events_seen = meta["seen"]
-    context._sizer.baskets = meta["baskets"]
-    strategy.set_state(plain.unpack(meta["strategy"]))
     for name, value in plain.unpack(meta["journal"]).items():
         setattr(instants.journal, name, value)
-    context.rng.bit_generator.state = plain.unpack(meta["rng"])
+    for strategy, context, kept in members:
+        context._sizer.baskets = kept["baskets"]
+        strategy.set_state(plain.unpack(kept["state"]))
+        context.rng.bit_generator.state = plain.unpack(kept["rng"])
     instants.broker.set_state(plain.unpack(meta["broker"]))
     instants.portfolio.set_state(plain.unpack(meta["portfolio"]))
     yield from steps
+
+
+def _strategies(instants: Instants) -> list[Strategy]:
+    return [book.strategy for book in instants.parts.books] or [instants.strategy]
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
