@@ -1,7 +1,7 @@
 """backtrader's own published test: a crossing of the close and its mean of 15 days on an index, size 1.
 
-Not compared: the cash of the futures-like run. backtrader sets 1,000 of margin a contract aside and settles
-profits daily into cash; accounts with margin are still to come. Its equity is compared day by day.
+The futures-like run settles profits daily. backtrader takes the 1,000 of margin a contract out of cash; here they
+stay in it and are required (`initial_margin`), so its cash is compared with ours less that.
 """
 
 import numpy as np
@@ -80,11 +80,12 @@ def test_one_share_without_commission(shared):
 
 
 def test_one_contract_of_ten_with_a_fixed_commission(shared):
-    """The same orders with 10 a point and 2 a contract: 12,795.00."""
-    result = run(
-        shared,
-        instruments=[{"symbol": "SX5E", "multiplier": 10}],
-        broker={"commission": {"use": "per-share", "rate": 2.0}},
-    )
+    """The same orders with 10 a point, 2 a contract and 1,000 of margin: 12,795.00, 11,795.00 of it cash."""
+    contract = {"symbol": "SX5E", "asset_class": "future", "multiplier": 10, "initial_per_unit": 1_000.0}
+    result = run(shared, instruments=[contract], broker={"commission": {"use": "per-share", "rate": 2.0}})
 
-    compare(shared, result, "bt01_sma15_sx5e_2006_future")
+    days = compare(shared, result, "bt01_sma15_sx5e_2006_future")
+    np.testing.assert_allclose(days["cash"], days["equity"], rtol=0, atol=1e-9)  # settled at every close
+    np.testing.assert_allclose(days["cash"] - days["initial_margin"], days["their_cash"], rtol=0, atol=1e-6)
+    published = shared.case("backtrader.bt01_sma15_sx5e_2006_future")["expected"]["final_cash"]
+    assert published == pytest.approx(days["cash"][-1] - days["initial_margin"][-1], abs=1e-6)
