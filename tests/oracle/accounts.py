@@ -213,8 +213,8 @@ class Accounts:
                 total += amount * self.rates.of(currency)
         return total
 
-    def requirement(self, symbol: str, units: Decimal, *, initial: bool) -> Decimal:
-        """Return the margin of so many units in base currency.
+    def requirement(self, symbol: str, units: Decimal, *, initial: bool, at: Decimal | None = None) -> Decimal:
+        """Return the margin of so many units in base currency, at the mark or at a price.
 
         "An instrument's `initial_margin` (a fraction) or `initial_per_unit` (an amount for each unit) takes the
         place of the account's."
@@ -227,5 +227,5 @@ class Accounts:
         stated = listing.initial_margin if initial else listing.maintenance_margin
         usual = account.initial_margin if initial else account.maintenance_margin
         fraction = Decimal(usual if stated is None else stated)
-        mark = abs(self.marks.get(symbol, self.holding(symbol).average))
-        return units * mark * self.multiplier(symbol) * rate * fraction
+        mark = self.marks.get(symbol, self.holding(symbol).average) if at is None else at
+        return units * abs(mark) * self.multiplier(symbol) * rate * fraction

@@ -22,11 +22,12 @@ PLAIN = (2.0, 4.0, 0.5, 0.25, 0.125)
 
 def happen(rng: random.Random, scenario: Scenario, symbols: list[str]) -> Scenario:
     """Return a scenario in which something happens to some of these shares."""
-    if rng.random() < 0.1:
-        return scenario
+    for listing in scenario.listings:
+        if listing.listed_to is not None:
+            scenario = _without(scenario, listing.symbol, scenario.sessions[listing.listed_to][1])
     taken: set[tuple[str, int]] = set()
     changed: set[str] = set()
-    for _ in range(rng.randint(1, 4)):
+    for _ in range(rng.choice((0, 1, 2, 3, 4))):
         symbol, session = rng.choice(symbols), rng.randrange(1, len(scenario.sessions))
         kind = rng.choice(KINDS)
         over = [each for each in scenario.actions if each.symbol == symbol and each.kind in ("merger", "delisting")]
@@ -35,6 +36,8 @@ def happen(rng: random.Random, scenario: Scenario, symbols: list[str]) -> Scenar
         if (symbol, session) in taken or any(each.session <= session for each in over) or (ends and later):
             continue
         if kind == "symbol-change" and symbol in changed:
+            continue
+        if session > (scenario.listing(symbol).listed_to or session):  # the ticker is another company's then
             continue
         taken.add((symbol, session))
         changed |= {symbol} if kind == "symbol-change" else set()
@@ -81,6 +84,7 @@ def _received(
         for each in symbols
         if each != action.symbol
         and scenario.currency(each) == scenario.currency(action.symbol)
+        and scenario.listing(each).multiplier == scenario.listing(action.symbol).multiplier
         and all(happening.symbol != each for happening in scenario.actions)
     ]
     ratio = rng.choice((1.0, 0.5, 0.75, 1.5, 2.0, 0.25))
@@ -90,7 +94,8 @@ def _received(
         new = rng.choice(others) if others and rng.random() < 0.6 else "CC"
         if new == "CC" and (any(row.symbol == "CC" for feed in scenario.feeds for row in feed.rows)):
             return None
-        if new == "CC" and scenario.currency(action.symbol) != scenario.base:
+        listing = scenario.listing(action.symbol)
+        if new == "CC" and (scenario.currency(action.symbol) != scenario.base or listing.multiplier != 1.0):
             return None
         action = replace(action, new_symbol=new, ratio=ratio)
         if action.kind == "spin-off":

@@ -219,7 +219,9 @@ def affords(desk: Desk, order: Order, quantity: Decimal, price: Decimal, cost: D
     position = desk.accounts.quantity(order.symbol)
     if abs(position + quantity) <= abs(position) and position * (position + quantity) >= 0:
         return True
-    units = {symbol: abs(desk.accounts.quantity(symbol)) for symbol in desk.accounts.held(place)}
-    units[order.symbol] = abs(position + quantity)
-    needed = [desk.accounts.requirement(symbol, each, initial=True) for symbol, each in units.items()]
-    return sum(needed, NOTHING) <= desk.accounts.equity(place) - cost * rate
+    # what it pays for counts at its price
+    held = [symbol for symbol in desk.accounts.held(place) if symbol != order.symbol]
+    needed = [desk.accounts.requirement(symbol, abs(desk.accounts.quantity(symbol)), initial=True) for symbol in held]
+    needed.append(desk.accounts.requirement(order.symbol, abs(position + quantity), initial=True, at=price))
+    lost = quantity * (price - desk.marks.get(order.symbol, price)) * desk.accounts.multiplier(order.symbol)
+    return not _exceeds(sum(needed, NOTHING), desk.accounts.equity(place) - (cost + lost) * rate)

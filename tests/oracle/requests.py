@@ -96,7 +96,7 @@ def _bracket(desk: Desk, asked: Bracket) -> None:
     for child in family[1:]:
         child.group = family[1:]
         if entry.name in desk.cut:  # "An entry that a risk manager cuts takes its children with it"
-            child.size = child.original = family[0].size
+            child.size = child.original = desk.cut[child.name] = family[0].size
     for order in family:
         submit(desk, order)
 

@@ -7,15 +7,15 @@ from itertools import pairwise
 from .accounts import NOTHING
 from .actions import close_at
 from .desk import Desk
-from .restating import end_orders
 
 
 class TooSilentError(Exception):
     """A position has had no price for too long, and the run ends."""
 
 
-def listen(desk: Desk, session: int) -> None:
-    """Look for silence at a session's close, after marking."""
+def listen(desk: Desk, session: int) -> list[str]:
+    """Look for silence at a session's close, after marking; return the symbols whose positions it closed."""
+    closed = []
     desk.silent = {symbol for symbol in desk.priced if symbol not in desk.gone and _is_too_old(desk, symbol, session)}
     for symbol in sorted(desk.silent, key=desk.column):
         account = desk.scenario.accounts[desk.scenario.account(symbol)]
@@ -23,8 +23,9 @@ def listen(desk: Desk, session: int) -> None:
             continue
         if account.on_silence == "stop":
             raise TooSilentError(symbol)
-        end_orders(desk, symbol, "liquidation")
         close_at(desk, symbol, desk.marks[symbol] if account.on_silence == "last" else NOTHING, "delisting")
+        closed.append(symbol)
+    return closed
 
 
 def note_prices(desk: Desk, session: int) -> None:

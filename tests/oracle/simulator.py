@@ -62,8 +62,10 @@ def simulate(scenario: Scenario) -> Outcome:
         rows = _rows_at(scenario, now)
         touching = now in opens and now in closes  # rows that end here formed before the session that opens here
         _pay(desk)
-        if now in opens and not touching:
-            _begin_session(desk, opens.index(now))
+        if now in opens:
+            actions.pay(desk, opens.index(now))
+            if not touching:
+                actions.take_effect(desk, opens.index(now))
         for row in rows:
             match_row(desk, row)
             desk.columns.setdefault(row.symbol, len(desk.columns))
@@ -72,10 +74,10 @@ def simulate(scenario: Scenario) -> Outcome:
         steps = [step for step in scenario.script if step.at == now]
         if now in closes:
             note_prices(desk, closes.index(now))
-            listen(desk, closes.index(now))
+            silent = listen(desk, closes.index(now))
             found = called(desk)
             calls += [(now, place) for place in found]
-            steps = [*_liquidations(desk, found), *steps]
+            steps = [*_liquidations(desk, found, silent), *steps]
         while True:
             heard, told = desk.fills[told:], len(desk.fills)
             wanted = [*_reactions(desk, scenario.script, heard, told - len(heard)), *steps]
@@ -89,7 +91,7 @@ def simulate(scenario: Scenario) -> Outcome:
             actions.expire(desk, desk.accounts, closes.index(now))
             samples.append(sampler.take(desk, closes.index(now)))
         if touching:
-            _begin_session(desk, opens.index(now))
+            actions.take_effect(desk, opens.index(now))
     for order in desk.orders:  # "At the end of the run what is still open is cancelled (`end-of-run`)."
         if not order.is_over:
             desk.note(order, "cancelled", order.ends_as if order.asked_to_end else "end-of-run")
@@ -118,11 +120,6 @@ def _pay(desk: Desk) -> None:
         payments.at_a_close(desk.accounts, desk.now, closes.index(desk.now), held)
 
 
-def _begin_session(desk: Desk, session: int) -> None:
-    actions.pay(desk, session)
-    actions.take_effect(desk, session)
-
-
 def _mark_all(desk: Desk, rows: list[Row]) -> None:
     for row in rows:
         if (price := _mark(row)) is not None:
@@ -130,29 +127,28 @@ def _mark_all(desk: Desk, rows: list[Row]) -> None:
             desk.marked_at[row.symbol] = row.end
 
 
-def _liquidations(desk: Desk, called_for: list[int]) -> list[Step]:
-    """Return what a margin call asks for.
+def _liquidations(desk: Desk, called_for: list[int], silent: list[str]) -> list[Step]:
+    """Return what margin calls and silence ask for: the ends of orders, then what closes positions.
 
     "working orders of the account are cancelled as `liquidation`, and every position is closed by a market order"
     """
-    wanted: list[Step] = []
-    for place in called_for:
-        if desk.scenario.accounts[place].margin_call != "liquidate":
+    poor = [place for place in called_for if desk.scenario.accounts[place].margin_call == "liquidate"]
+    ends: list[Step] = []
+    under_way: dict[str, Decimal] = {}
+    for order in desk.orders:
+        if order.is_over or (desk.scenario.account(order.symbol) not in poor and order.symbol not in silent):
             continue
-        under_way: dict[str, Decimal] = {}
-        for order in desk.orders:
-            if order.is_over or desk.scenario.account(order.symbol) != place:
-                continue
-            if order.name.startswith(LIQUIDATION):  # "repeated at the next close ... for what is not under way"
-                under_way[order.symbol] = under_way.get(order.symbol, Decimal(0)) + order.side * order.remaining
-            elif order.is_open and _is_first_of_its_group(order):  # the rest ends with it
-                wanted.append(Step(desk.now, Cancel(order.name, LIQUIDATION)))
-        for symbol in sorted(desk.accounts.held(place), key=desk.column):
-            quantity = -desk.accounts.quantity(symbol) - under_way.get(symbol, Decimal(0))
-            if quantity and not desk.ended(symbol):
-                name = f"{LIQUIDATION} {desk.now} {symbol}"
-                wanted.append(Step(desk.now, Place(name, symbol, float(quantity), reduce_only=True)))
-    return wanted
+        if order.name.startswith(LIQUIDATION):  # "repeated at the next close ... for what is not under way"
+            under_way[order.symbol] = under_way.get(order.symbol, Decimal(0)) + order.side * order.remaining
+        elif order.is_open and _is_first_of_its_group(order):  # the rest ends with it
+            ends.append(Step(desk.now, Cancel(order.name, LIQUIDATION)))
+    closing = []
+    for symbol in sorted((symbol for place in poor for symbol in desk.accounts.held(place)), key=desk.column):
+        quantity = -desk.accounts.quantity(symbol) - under_way.get(symbol, Decimal(0))
+        if quantity and not desk.ended(symbol):
+            name = f"{LIQUIDATION} {desk.now} {symbol}"
+            closing.append(Step(desk.now, Place(name, symbol, float(quantity), reduce_only=True)))
+    return [*ends, *closing]
 
 
 def _is_first_of_its_group(order: Order) -> bool:
