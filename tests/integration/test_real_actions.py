@@ -334,3 +334,30 @@ def test_who_held_at_the_close_before_has_the_dividend(data, buys, sells, paid):
     result = run(Days(100), prices, rows_of(*table.head(1).iter_rows(named=True)))
 
     assert result.equity["dividends"][-1] == pytest.approx(100 * amount * paid, abs=1e-9)
+
+
+@pytest.mark.parametrize("side", [1, -1], ids=["long", "short"])
+def test_a_dividend_is_due_from_the_ex_date_and_cash_on_the_pay_date(data, side):
+    """SPY, ex 20 March 1998: equity has it at once, cash at the open of 30 April, sold in between or not."""
+
+    class Days(Hold):
+        def on_slice(self, market, context):
+            if context.session.date in (date(1998, 3, 17), date(1998, 4, 1)):
+                context.order("SPY", side * (100 if context.session.date.month == 3 else -100))
+
+    ex_date, pay_date = date(1998, 3, 20), date(1998, 4, 30)
+    prices = daily(data, "SPY", date(1998, 3, 16), date(1998, 5, 5))
+    table = pl.read_parquet(data / "corporate_actions.parquet").filter(symbol="SPY", ex_date=ex_date)
+    paid = side * 100 * table["amount"][0]
+    actions = rows_of(*table.iter_rows(named=True)).with_columns(pay_date=pl.lit(pay_date))
+
+    equity = run(Days(100), prices, actions).equity
+
+    days = pl.col("session")
+    assert [0.0] == equity.filter(days < ex_date)["receivable"].unique().to_list()
+    due = equity.filter(days.is_between(ex_date, pay_date, closed="left"))["receivable"]
+    np.testing.assert_allclose(due, paid, rtol=1e-12)
+    assert [0.0] == equity.filter(days >= pay_date)["receivable"].unique().to_list()
+    before, after = equity.filter(days.is_in([date(1998, 4, 29), pay_date]))["cash"]
+    assert paid == pytest.approx(after - before, abs=1e-9)
+    assert 1 == equity.filter(days > date(1998, 4, 3))["equity"].round(9).n_unique()
