@@ -195,9 +195,9 @@ def test_targets_show_what_was_asked_and_what_was_ordered():
     asked[0] = 99.0
     journal.target(3 * DAY, "order_quantities", np.array([3.0, -1.0]), np.array([2, -1]))
     assert [
-        (utc(1), "AAA", "order_target_weights", 0.5, 0, 10.0),
-        (utc(3), "AAA", "order_quantities", 3.0, 2, 3.0),
-        (utc(3), "BBB", "order_quantities", -1.0, None, None),
+        (utc(1), "AAA", "order_target_weights", 0.5, 0, 10.0, ""),
+        (utc(3), "AAA", "order_quantities", 3.0, 2, 3.0, ""),
+        (utc(3), "BBB", "order_quantities", -1.0, None, None, ""),
     ] == journal.targets().rows()
 
 
@@ -207,7 +207,7 @@ def test_positions_are_valued_at_the_mark_of_the_session():
     journal = Journal(state)
     journal.sample_positions(2 * DAY, 2)
     state.instruments["mark"][0] = 50.0
-    assert [(utc(2), dt.date(1970, 1, 3), "AAA", 10.0, 101.0, 1010.0, 100.5, 5.0)] == journal.positions().rows()
+    assert [(utc(2), dt.date(1970, 1, 3), "AAA", 10.0, 101.0, 1010.0, 100.5, 5.0, 0)] == journal.positions().rows()
 
 
 def test_records_are_wide_and_null_where_nothing_was_recorded():

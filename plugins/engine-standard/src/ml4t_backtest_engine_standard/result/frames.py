@@ -16,13 +16,19 @@ from numpy.typing import NDArray
 
 from ml4t.backtest.state import LEDGER_KINDS, ORDER_KINDS, REASONS, STATUSES, TIMES_IN_FORCE, RunState
 
-__all__ = ["columns", "equity", "fills", "ledger", "orders", "words"]
+__all__ = ["books", "columns", "equity", "fills", "ledger", "orders", "with_book", "words"]
 
 _TIMES = {"timestamp", "formed_at", "known_at", "submitted_at", "event_time", "used_at", "expires_at"}
 _IDS = {"order_id", "group", "parent"}
 _OFTEN_UNKNOWN = {"limit_price", "stop_price", "mark", "asked", "ordered"}
+_OF_BOOK = (
+    "timestamp", "session", "cash", "equity", "gross_exposure", "net_exposure", "realised", "unrealised", "commission",
+    "slippage", "receivable", "dividends", "interest", "borrow", "funding", "fx_pnl",
+)  # fmt: skip
 _UNKNOWN = REASONS.index("unknown-order")
 _TERMS = "expires_at group parent trail_amount trail_percent limit_offset"
+# Kinds of ledger rows that have a price beside those that change a quantity.
+_VALUED = [LEDGER_KINDS.index(kind) for kind in ("fill", "variation", "spin-off")]
 _WORDS = {"status": STATUSES, "reason": REASONS, "kind": ORDER_KINDS, "time_in_force": TIMES_IN_FORCE}
 
 
@@ -109,24 +115,70 @@ def _terms(state: RunState, ids: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
 
 
 def fills(state: RunState, currency: str) -> pl.DataFrame:
-    """Return the fills in the order in which they were made; ``timestamp`` is when the price formed."""
+    """Return the fills in the order in which they were made; ``timestamp`` is when the price formed.
+
+    Args:
+        state: The run's columns.
+        currency: Name of the base currency.
+    """
     wanted = "formed_at known_at submitted_at order_id symbol quantity price commission slippage"
     frame = columns(state.fills.rows(), f"{wanted} account reason reference_price sequence", state.symbols.names)
     frame["maker"] = pl.Series(state.fills.rows()["maker"] != 0)
-    return pl.DataFrame(frame).rename({"formed_at": "timestamp"}).with_columns(currency=pl.lit(currency))
+    frame["currency"] = _currencies(state, state.instruments["currency"][state.fills.rows()["symbol"]], currency)
+    return pl.DataFrame(frame).rename({"formed_at": "timestamp"})
 
 
 def ledger(state: RunState, currency: str) -> pl.DataFrame:
-    """Return every cash movement and the balance after it."""
+    """Return every movement of cash and change of a position by an action, and the balance after it.
+
+    Args:
+        state: The run's columns.
+        currency: Name of the base currency.
+    """
     rows = state.ledger.rows()
     frame = columns(rows, "timestamp order_id symbol amount balance account", state.symbols.names)
-    kind = words(LEDGER_KINDS, rows["kind"], pl.String())
+    frame["kind"] = words(LEDGER_KINDS, rows["kind"], pl.String())
+    frame["currency"] = _currencies(state, rows["currency"], currency)
+    frame |= columns(rows, "quantity settled", ())
+    valued = np.isin(rows["kind"], _VALUED) | (rows["quantity"] != 0.0)
+    frame["price"] = pl.Series(np.where(valued, rows["price"], np.nan)).fill_nan(None)
     began = pl.col("timestamp").dt.epoch("ns") > 0
-    table = pl.DataFrame(frame | {"kind": kind}).with_columns(pl.when(began).then("timestamp"))
-    return table.with_columns(currency=pl.lit(currency))
+    return pl.DataFrame(frame).with_columns(pl.when(began).then("timestamp"))
+
+
+def _currencies(state: RunState, codes: NDArray[np.integer[Any]], base: str) -> pl.Series:
+    return words([base, *state.currencies[1:]], codes, pl.String())
 
 
 def equity(state: RunState) -> pl.DataFrame:
     """Return the account at each sampled instant, in base currency."""
     rows = state.equity.rows()
     return pl.DataFrame(columns(rows, " ".join(rows.dtype.names or ()), ()))
+
+
+def with_book(frame: pl.DataFrame, state: RunState, names: Sequence[str]) -> pl.DataFrame:
+    """Return a frame with the book of each order; null for orders of no book.
+
+    Args:
+        frame: Has a column ``order_id``.
+        state: The run's columns.
+        names: Name of each book.
+    """
+    owners, ids = state.orders.rows()["book"], frame["order_id"].fill_null(-1).to_numpy()
+    codes = np.append(owners, -1)[np.where((ids < 0) | (ids >= len(owners)), len(owners), ids)]
+    return frame.with_columns(words(names, codes, pl.String()).alias("book"))
+
+
+def books(states: Sequence[RunState], names: Sequence[str]) -> pl.DataFrame:
+    """Return each book at each sampled instant, in base currency; no rows where there is one strategy.
+
+    Args:
+        states: Columns of each book.
+        names: Name of each.
+    """
+    own = [
+        equity(each).select(_OF_BOOK).insert_column(0, pl.lit(name).alias("book"))
+        for each, name in zip(states, names, strict=False)
+    ]
+    blank = equity(RunState()).select(_OF_BOOK).insert_column(0, pl.Series("book", [], pl.String))
+    return pl.concat([blank, *own]).sort("timestamp", maintain_order=True)

@@ -21,9 +21,13 @@ its columns one after another, each whole; all numbers are little-endian:
     fills/1       formed_at, known_at, submitted_at, symbol, reason, quantity, price, commission, slippage
     ledger/1      time, symbol, kind, amount, balance
     equity/1      time, session, cash, equity, gross and net exposure, realised, unrealised, commission
+    ledger/2      account, currency, quantity, price, settled: of the rows of ledger/1, only where one of them is of
+                  another account or currency than the first, changes a quantity, or has not settled at once
+    equity/2      receivable, dividends, interest, borrow, funding, fx_pnl: of the rows of equity/1, only where one of
+                  these is not 0
 
 ``decision_hash`` is over ``decisions/1``, followed by ``requests/1`` where that has rows (over ``decisions/1`` alone it
-is that block's digest); ``result_hash`` over the bytes of that digest and the other three.
+is that block's digest); ``result_hash`` over the bytes of that digest and those of the others that there are.
 Ids, versions and paths never enter. A change of this layout changes the numbers in the titles.
 """
 
@@ -48,6 +52,7 @@ _VERDICTS = np.isin(np.arange(len(tables.STATUSES)), (tables.ACCEPTED, tables.HE
 _UNKNOWN = REASONS.index("unknown-order")
 _FIGURES = ("quantity", "limit_price", "stop_price", "trail_amount", "trail_percent", "limit_offset")
 
+_GAINED = ("receivable", "dividends", "interest", "borrow", "funding", "fx_pnl")
 _OF_ORDER = ("symbol", "kind", "time_in_force", "limit_price", "stop_price")
 _NOBODY: dict[str, float] = {"symbol": -1, "kind": 0, "time_in_force": 0, "limit_price": np.nan, "stop_price": np.nan}
 
@@ -148,7 +153,19 @@ def result_hash(state: RunState, rounds: Rounds = ()) -> str:
     wanted = ("cash", "equity", "gross_exposure", "net_exposure", "realised", "unrealised", "commission")
     values = [_numbers(equity[name]) for name in wanted]
     digest.update(_block("equity/1", len(equity), [equity["timestamp"], equity["session"], *values]))
+    if any(ledger[name].any() for name in ("account", "currency", "quantity")) or _settles_later(ledger):
+        places = [ledger["account"].astype(np.int64), _texts(state.currencies)[ledger["currency"]]]
+        further = [_numbers(ledger[name]) for name in ("quantity", "price", "settled")]
+        digest.update(_block("ledger/2", len(ledger), [*places, *further]))
+    gained = [equity[name] for name in _GAINED]
+    if any(column.any() for column in gained):
+        digest.update(_block("equity/2", len(equity), map(_numbers, gained)))
     return digest.hexdigest()
+
+
+def _settles_later(ledger: NDArray[np.void]) -> bool:
+    """Say whether cash settled later than it moved; a portfolio that does not count settled cash leaves it 0."""
+    return bool(ledger["settled"].any() and (ledger["settled"] != ledger["amount"]).any())
 
 
 def _decisions(events: NDArray[np.void], n_orders: int) -> NDArray[np.int64]:

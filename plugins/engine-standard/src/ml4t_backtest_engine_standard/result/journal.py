@@ -29,10 +29,14 @@ class Journal:
 
     Args:
         state: The run's columns; positions and orders are read from there.
+
+    Attributes:
+        books: Name of each strategy's book; one without a name where there is one strategy.
     """
 
     def __init__(self, state: RunState) -> None:
         self._state = state
+        self.books: list[str] = [""]
         self.target_kinds: list[str] = []
         self.target_rows: list[tuple[Any, ...]] = []
         self.position_rows: list[tuple[Any, ...]] = []
@@ -41,7 +45,7 @@ class Journal:
         self.recorded: list[dict[str, Any]] = []
         self.request_rows: list[tuple[int, int, NDArray[np.void]]] = []
 
-    def target(self, timestamp: int, kind: str, asked: Floats, ids: Integers) -> None:
+    def target(self, timestamp: int, kind: str, asked: Floats, ids: Integers, book: int = 0) -> None:
         """Note one vector decision.
 
         Args:
@@ -49,13 +53,14 @@ class Journal:
             kind: Name of the order form, for example ``order_target_weights``.
             asked: float64 (n_symbols,), NaN where the decision leaves a symbol as it is.
             ids: int64 (n_symbols,), the order made for each symbol, -1 for none.
+            book: Number of the strategy.
         """
         if kind not in self.target_kinds:
             self.target_kinds.append(kind)
         symbols = (asked == asked).nonzero()[0]  # NaN is not equal to itself
         figures = (asked, ids.copy()) if len(symbols) == len(asked) else (asked[symbols], ids[symbols])
         kind_index = self.target_kinds.index(kind)
-        self.target_rows.append((timestamp, kind_index, *figures, symbols.astype(np.int32)))
+        self.target_rows.append((timestamp, kind_index, book, *figures, symbols.astype(np.int32)))
 
     def requests(self, timestamp: int, made: int, rows: NDArray[np.void]) -> None:
         """Note the requests of a round in which not all are plain market orders or cancels.
@@ -82,7 +87,10 @@ class Journal:
             instruments["mark"],
             instruments["multiplier"],
         )
-        self.position_rows.append((timestamp, session, *(figure[symbols] for figure in figures), symbols))
+        rates: Any = 1.0
+        if len(self._state.currencies) > 1:
+            rates = self._state.accounts["rate"][instruments["currency"][symbols]]
+        self.position_rows.append((timestamp, session, rates, *(figure[symbols] for figure in figures), symbols))
 
     def signal_rows(
         self,
@@ -118,16 +126,20 @@ class Journal:
 
     def targets(self) -> pl.DataFrame:
         """Return what was asked for and the order it led to, a row per symbol of a decision."""
-        timestamp, kind, asked, ids, symbol = _joined(self.target_rows, "i8 i8 f8 i8 i8")
+        timestamp, kind, book, asked, ids, symbol = _joined(self.target_rows, "i8 i8 i8 f8 i8 i8")
         ordered = np.append(self._state.orders.rows()["quantity"], np.nan)[ids]
         rows = {"timestamp": timestamp, "symbol": symbol, "asked": asked, "order_id": ids, "ordered": ordered}
         frame = pl.DataFrame(columns(rows, " ".join(rows), self._state.symbols.names))
-        return frame.insert_column(2, words(self.target_kinds, kind, pl.String()).alias("kind"))
+        frame = frame.insert_column(2, words(self.target_kinds, kind, pl.String()).alias("kind"))
+        return frame.with_columns(words(self.books, book, pl.String()).alias("book"))
 
     def positions(self) -> pl.DataFrame:
-        """Return the positions held at each session close; a symbol without a mark is valued at its cost."""
-        joined = _joined(self.position_rows, "i8 i8 f8 f8 f8 f8 i8")
-        timestamp, session, quantity, average, mark, multiplier, symbol = joined
+        """Return the positions held at each session close; a symbol without a mark is valued at its cost.
+
+        Prices are in the instrument's currency, values in base currency at the rate of that close.
+        """
+        joined = _joined(self.position_rows, "i8 i8 f8 f8 f8 f8 f8 i8")
+        timestamp, session, rate, quantity, average, mark, multiplier, symbol = joined
         size, price = quantity * multiplier, np.where(np.isnan(mark), average, mark)
         rows = {
             "timestamp": timestamp,
@@ -135,9 +147,10 @@ class Journal:
             "symbol": symbol,
             "quantity": quantity,
             "mark": mark,
-            "value": size * price,
+            "value": size * price * rate,
             "average_price": average,
-            "unrealised": size * (price - average),
+            "unrealised": size * (price - average) * rate,
+            "account": self._state.instruments["account"][symbol],
         }
         return pl.DataFrame(columns(rows, " ".join(rows), self._state.symbols.names))
 
