@@ -60,6 +60,7 @@ class World:
         config: Settings of the broker.
         closes, opens: Of the sessions.
         instruments: Columns of both symbols.
+        portfolio: What the portfolio has beside ``apply_fill``.
         models: Models by kind; others than these are rules of fills.
     """
 
@@ -72,11 +73,12 @@ class World:
         self.state.add_symbols(["A", "B"])
         for name, value in (instruments or {}).items():
             self.state.instruments[name] = value
+        checks = settings.pop("portfolio", {})
         kinds = ("slippage", "commission", "impact", "function")
         models = {name: settings.pop(name) for name in kinds if name in settings}
         fill = Model(models.pop("function", None), rules=FillRules(market=market, **settings))
         self.broker = SimulationBroker(SimulationBroker.Config(**(config or {})), Setup(name="simulation"))
-        self.portfolio = SimpleNamespace(apply_fill=apply_fill)
+        self.portfolio = SimpleNamespace(apply_fill=apply_fill, **checks)
         self.broker.open(self.state, ExecutionModels(fill=fill, **models), self.portfolio)
 
     def submit(self, now, *requests):

@@ -26,11 +26,16 @@ __all__ = ["BuyingPower", "rules_of"]
 _MODES = {"margin": core.MARGIN, "cash": core.CASH, "unlimited": core.FREE}
 
 
-def rules_of(accounts: Sequence[Account]) -> NDArray[np.float64]:
-    """Return the rules of accounts as compiled functions read them, float64 (n_accounts, RULES)."""
+def rules_of(accounts: Sequence[Account], when: Sequence[str] = ("submit", "both")) -> NDArray[np.float64]:
+    """Return the rules of accounts as compiled functions read them, float64 (n_accounts, RULES).
+
+    Args:
+        accounts: Settings by number of account.
+        when: Accounts with another ``check`` than these are free.
+    """
     rules = np.zeros((len(accounts), core.RULES))
     for row, account in zip(rules, accounts, strict=True):
-        judged = account.check in ("submit", "both")
+        judged = account.check in when
         row[:] = (
             account.initial_margin,
             account.maintenance_margin,

@@ -21,6 +21,7 @@ from ml4t_backtest_portfolio_standard.books import Books, BookState
 from ml4t_backtest_portfolio_standard.buying_power import rules_of
 from ml4t_backtest_portfolio_standard.checks import Identities
 from ml4t_backtest_portfolio_standard.compiling import columns, keep
+from ml4t_backtest_portfolio_standard.fill_check import affords, fill_rules
 from ml4t_backtest_portfolio_standard.rules import AccountRules
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ class PortfolioAccounting(Portfolio):
         self._setup = setup
         self._accounts = list(config.accounts) or [Account()]
         self._books: Books | None = None
+        params = fill_rules(self._accounts)
+        if params is not None:  # the broker asks before each fill
+            self.affords, self.affords_params = affords, params
         self._totals = np.zeros(len(totals.TOTALS))
 
     def open(self, state: RunState, capital: Mapping[str, float]) -> None:
