@@ -42,6 +42,7 @@ class Borrowing:
         self.limited = any(isinstance(rate, DatedFigures) for rate in self._rates)
         self.costs = self.limited or any(rate != 0.0 for rate in self._rates)
         self._names: list[str] = []
+        self._rows_known: list[int] = []
         self._available = np.zeros(0)
 
     def rate(self, symbol: int) -> float:
@@ -56,9 +57,9 @@ class Borrowing:
     def available(self, out: NDArray[np.float64]) -> None:
         """Write how many units of each symbol may be short; inf where there is no limit."""
         state = self._state
-        moved = [rate.advance(state.now) for rate in self._rates if isinstance(rate, DatedFigures)]
-        if any(moved) or self._names != state.symbols.names:
-            self._names = state.symbols.names.copy()
+        known = [rate.advance(state.now) for rate in self._rates if isinstance(rate, DatedFigures)]
+        if known != self._rows_known or self._names != state.symbols.names:
+            self._names, self._rows_known = state.symbols.names.copy(), known
             self._available = np.array([self._available_of(symbol) for symbol in range(len(self._names))], float)
         out[:] = self._available
 

@@ -46,14 +46,14 @@ class DatedFigures:
         self._known: dict[str, int] = {}
         self._place = 0
 
-    def advance(self, now: int) -> bool:
-        """Take in what is known at an instant, UTC ns; say whether there was anything new."""
+    def advance(self, now: int) -> int:
+        """Take in what is known at an instant, UTC ns; return how many rows that are."""
         place = self._place
         while place < len(self.instants) and self.instants[place] <= now:
             self._known[self._symbols[place]] = place
             place += 1
-        moved, self._place = place != self._place, place
-        return moved
+        self._place = place
+        return place
 
     def newest(self, symbol: str, name: str) -> float | None:
         """Return a figure of the newest row known, None where there is no row, NaN where the row does not say."""
