@@ -52,6 +52,14 @@ def test_frames_files_and_tables_are_the_same_actions(tmp_path, monkeypatch):
     assert CLOSES == past(actions=pl.DataFrame())[0]
 
 
+def test_the_header_counts_actions_by_their_kind():
+    """So that a table of another market is noticed."""
+    more = SPLIT.with_columns(kind=pl.lit("dividend"), amount=1.0)
+    lines = Engine(prices=PRICES, actions=[SPLIT, more], strategy=Past()).header
+    assert "actions: 1 dividend, 1 split" in lines
+    assert not any("actions" in line for line in Engine(prices=PRICES, strategy=Past()).header)
+
+
 def test_a_run_file_names_its_actions(tmp_path):
     """Paths are looked up beside it; what was read is in the manifest, and another table is another input."""
     SPLIT.write_parquet(tmp_path / "actions.parquet")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,8 @@ def header_lines(parts: Parts, settings: Mapping[str, Any]) -> tuple[str, ...]:
         basis = f", {spec.prices} prices" if spec.prices else ""
         stamps = _STAMPS[spec.rule.convention]
         lines.append(f"{spec.kind} source {spec.name}: {spec.origin}, stamps are {stamps}{basis}")
+    if kinds := Counter(action.kind for action in parts.actions):
+        lines.append("actions: " + ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items())))
     models = parts.models
     lines.append(f"fills: {models.fill.describe()}")
     costs = [f"{kind} {model.describe()}" for kind in _COSTS if (model := getattr(models, kind)) is not None]
