@@ -27,6 +27,7 @@ FRAMES = (
     "ledger",
     "positions",
     "equity",
+    "books",
     "signals",
     "records",
 )

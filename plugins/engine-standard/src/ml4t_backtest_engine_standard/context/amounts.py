@@ -120,7 +120,7 @@ class Amounts:
         elif missing != "keep":
             raise OrderError(f"missing={missing!r} is not one of keep, close")
         ids = self._sizer.place(kind, np.arange(len(asked)), asked, self._tag(tag), basket=True)
-        self._journal.target(self._state.now, kind, asked, ids)
+        self._journal.target(self._state.now, kind, asked, ids, self._outbox.book)
         return ids
 
     def _tag(self, tag: str) -> int:

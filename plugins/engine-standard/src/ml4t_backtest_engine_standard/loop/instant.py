@@ -114,7 +114,8 @@ class Instants:
         self.delivery = Delivery(bus, self.state, self.strategy, self.context, self.outbox)
         self._delay = max((each.spec.rule.latency_ns for each in self._prices if each.spec.drives), default=0)
         self.judging = Judging(parts.risk, parts.portfolio, self.state, self.outbox)
-        self.judging.book = -1 if parts.books else 0
+        if parts.books:
+            self.judging.book, self.journal.books = -1, [book.name for book in parts.books]
         self.agenda = Agenda()
         done = (self.broker, self.portfolio, self.adjustments, self.delivery)
         self.actions = CorporateActions(self.state, self.columns, parts.currencies[0], *done)
@@ -153,11 +154,14 @@ class Instants:
                 while place < size:
                     now = chunk.instants[place]
                     if after is not None and now > after:
+                        while (due := self.next_due()) <= after:
+                            self._instant(due, [], (None, None, None), [])
                         after = None
                         yield self.state.now
                     while (due := self.next_due()) < now:
                         self._instant(due, [], (None, None, None), [])
-                        yield self.state.now
+                        if after is None:
+                            yield self.state.now
                     stop = idle_until(self, chunk, place, special) if fast and after is None else place
                     if stop > place:
                         place = deliver_idle(self, chunk, place, stop, full[0])

@@ -128,6 +128,7 @@ class Running:
             elapsed=elapsed,
             currency=parts.currencies[0],
             golden=self.golden,
+            book_states=instants.outbox.holders,
             origin={**self._origin, "seed": parts.seed, "distributions": parts.used, "inputs": parts.inputs},
         )
 

@@ -62,6 +62,7 @@ class Result:
         counts: Rows by what became of them: ``rows`` released in all; of signals ``late`` and ``unknown``.
         elapsed: Seconds from the first instant to the last.
         currency: The base currency.
+        book_states: Columns of each book, where there are several strategies.
         golden: File with the expected output of the scenario that was run, if one was.
         origin: What the engine knows of the run's making, for the manifest: ``run`` (the settings), ``seed``,
             ``distributions`` (name -> version of each one used), ``inputs`` (source -> SHA-256).
@@ -80,6 +81,7 @@ class Result:
     elapsed: float = 0.0
     currency: str = "USD"
     golden: Path | None = None
+    book_states: Sequence[RunState] = ()
     origin: Mapping[str, Any] = field(default_factory=dict)
     _made: dict[str, Any] = field(default_factory=dict, init=False)
 
@@ -87,13 +89,14 @@ class Result:
     @_kept
     def fills(self) -> pl.DataFrame:
         """Fills in the order in which they were made."""
-        return frames.fills(self.state, self.currency)
+        return frames.with_book(frames.fills(self.state, self.currency), self.state, self.journal.books)
 
     @property
     @_kept
     def orders(self) -> pl.DataFrame:
         """Every transition of every order."""
-        return frames.orders(self.state, self.journal.request_rows)
+        made = frames.orders(self.state, self.journal.request_rows)
+        return frames.with_book(made, self.state, self.journal.books)
 
     @property
     @_kept
@@ -106,6 +109,12 @@ class Result:
     def equity(self) -> pl.DataFrame:
         """Cash, equity, exposures and profit per session close."""
         return frames.equity(self.state)
+
+    @property
+    @_kept
+    def books(self) -> pl.DataFrame:
+        """Cash, equity, exposures and profit of each of several strategies per session close."""
+        return frames.books(self.book_states, self.journal.books)
 
     @property
     @_kept
