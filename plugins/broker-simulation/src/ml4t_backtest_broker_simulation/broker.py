@@ -246,7 +246,7 @@ class SimulationBroker(Broker):
             state.order_events.reserve(meetings * (4 + int(self._models.setup[LEGS])))
         state.order_events.reserve(meetings)
         state.fills.reserve(meetings)
-        state.ledger.reserve(2 * meetings)
+        state.ledger.reserve(4 * meetings)
 
     def _volumes_of(self, rows: Rows, start: int, stop: int) -> NDArray[np.float64]:
         from ml4t_backtest_broker_simulation.volume import VOLUMES

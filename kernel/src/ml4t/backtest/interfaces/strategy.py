@@ -51,8 +51,8 @@ class Strategy(ABC):
         """Called for each transition that ends or changes an order without a fill; ``order.change`` is its reason.
 
         These are refusals (also of a request to cancel or amend), cancels, expiries, and the reasons ``amended``,
-        ``cancel-requested``, ``triggered``, ``parent-filled``, ``one-cancels-other``, ``parent-ended`` and
-        ``changed-by-risk``.
+        ``cancel-requested``, ``triggered``, ``parent-filled``, ``one-cancels-other``, ``parent-ended``,
+        ``corporate-action`` and ``changed-by-risk``.
         """
 
     def on_symbols(self, added: tuple[str, ...], context: Context) -> None:

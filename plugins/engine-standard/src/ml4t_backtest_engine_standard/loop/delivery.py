@@ -46,6 +46,7 @@ _FILL_KEYS = ("order_id", "quantity", "price", "commission", "formed_at", "known
 # Transitions that end nothing, and that a strategy is told of all the same.
 _CHANGES = {
     "changed-by-risk", "parent-filled", "triggered", "amended", "cancel-requested", "one-cancels-other", "parent-ended",
+    "corporate-action",
 }  # fmt: skip
 _Tell: TypeAlias = Callable[[dict[str, Any]], None]
 _CALLBACKS = (
