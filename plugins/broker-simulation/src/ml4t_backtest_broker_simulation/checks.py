@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from ml4t_backtest_broker_simulation.cancel import R_CANCELLED
-from ml4t_backtest_broker_simulation.core import Floats, compiled, end, fault, is_live
+from ml4t_backtest_broker_simulation.cancel import R_CANCELLED, R_REPLACED
+from ml4t_backtest_broker_simulation.core import Floats, compiled, end, fault, is_live, wide
 from ml4t_backtest_broker_simulation.layout import CANCELLED, FAULT_SUM, FILLS, ORDERS, Run, reason_of
 
 __all__ = ["FAULTS", "finish_orders"]
 
 R_END: Final = reason_of("end-of-run")
+R_LIQUIDATION: Final = reason_of("liquidation")
 
 # What the core says when it stops, by the number of the fault.
 FAULTS: Final = (
@@ -48,8 +49,9 @@ def finish_orders(run: Run, sums: Floats, dust: Floats) -> None:
     for i in range(run.counters[ORDERS]):
         order = run.orders[i]
         if is_live(order["status"]):
-            asked = order["cancelled_at"] != 0 and run.terms[order["terms"]]["ends_as"] == R_CANCELLED
-            end(run, i, CANCELLED, R_CANCELLED if asked else R_END)
+            ends_as = wide(run.terms[order["terms"]]["ends_as"]) if order["cancelled_at"] != 0 else R_END
+            asked = ends_as == R_CANCELLED or ends_as == R_REPLACED or ends_as == R_LIQUIDATION
+            end(run, i, CANCELLED, ends_as if asked else R_END)
             order["next"] = -1
     for symbol in range(len(run.books)):
         book = run.books[symbol]
