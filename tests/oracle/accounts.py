@@ -144,16 +144,21 @@ class Accounts:
         by_value = self.settles(symbol) == "value"
         amount = -quantity * price * multiplier if by_value else closed * (price - basis) * multiplier
         later = None
+        converts = terms.convert == "at-fill" and currency != self.scenario.base
         if terms.settlement_days and by_value and amount > 0:
             # "settles at the close of the N-th session after the fill's session"; "Purchases come out of settled
             # cash at once. Instruments that do not settle by value settle at once."
             later = session + terms.settlement_days
-        self.post(Entry(now, "fill", place, currency, amount, symbol, order.id), later)
+        self.post(Entry(now, "fill", place, currency, amount, symbol, order.id), None if converts else later)
         if cost:
             purse.commission += cost
             self.post(Entry(now, "commission", place, currency, -cost, symbol, order.id))
-        if terms.convert == "at-fill" and currency != self.scenario.base and amount - cost:
+        if converts and amount - cost:
             self._convert(now, place, currency, amount - cost, order)
+            if later is not None:  # what the sale brought settles as what it became
+                became = amount * self.rates.of(currency)
+                self.purse(place, self.scenario.base).settled -= became
+                self.unsettled.append((later, place, self.scenario.base, became))
 
     def _convert(self, now: int, place: int, currency: str, amount: Decimal, order: Order) -> None:
         base, rate = self.scenario.base, self.rates.of(currency)

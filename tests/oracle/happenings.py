@@ -33,11 +33,19 @@ def happen(rng: random.Random, scenario: Scenario, symbols: list[str]) -> Scenar
         over = [each for each in scenario.actions if each.symbol == symbol and each.kind in ("merger", "delisting")]
         ends = kind in ("merger", "delisting")
         later = any(each.symbol == symbol and each.session >= session for each in scenario.actions)
-        if (symbol, session) in taken or any(each.session <= session for each in over) or (ends and later):
+        ends_before = ends and any(each.new_symbol == symbol and each.session >= session for each in scenario.actions)
+        if (
+            ends_before
+            or (symbol, session) in taken
+            or any(each.session <= session for each in over)
+            or (ends and later)
+        ):
             continue
-        if kind == "symbol-change" and symbol in changed:
+        listing = scenario.listing(symbol)
+        dated = listing.listed_from is not None or listing.listed_to is not None  # these are of a ticker
+        if kind == "symbol-change" and (symbol in changed or dated):
             continue
-        if session > (scenario.listing(symbol).listed_to or session):  # the ticker is another company's then
+        if listing.listed_to is not None and session > listing.listed_to:  # the ticker is another company's then
             continue
         taken.add((symbol, session))
         changed |= {symbol} if kind == "symbol-change" else set()

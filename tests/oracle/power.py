@@ -98,12 +98,19 @@ def _wishes(desk: Desk, requests: list[Request]) -> list[Wish]:
                 found.append(Wish(request.symbol, _finite(request.quantity), request.name))
             case Bracket():
                 found.append(Wish(request.symbol, _finite(request.quantity), request.name))
-            case Amend() if request.quantity is not None and request.order in desk.by_name:
-                order = desk.by_name[request.order]
-                more = abs(_finite(request.quantity)) - _whole(order)
-                same_side = (request.quantity > 0) == (order.side > 0)
-                if counts(order) and order.is_open and same_side and more > 0:
-                    found.append(Wish(order.symbol, order.side * more, place=place))
+            case Amend() if request.quantity is not None:
+                order = desk.by_name.get(request.order)
+                new = next((wish for wish in found if wish.name == request.order), None)
+                if order is not None and counts(order) and order.is_open:
+                    side, whole = order.side, _whole(order)
+                elif new is not None:
+                    side, whole = (1 if new.quantity > 0 else -1), abs(new.quantity)
+                else:
+                    continue
+                more = abs(_finite(request.quantity)) - whole
+                if (request.quantity > 0) == (side > 0) and more > 0:
+                    symbol = order.symbol if order is not None else new.symbol if new is not None else ""
+                    found.append(Wish(symbol, side * more, place=place))
             case Oco():
                 pass
     return [wish for wish in found if wish.quantity]
@@ -213,10 +220,12 @@ def affords(desk: Desk, order: Order, quantity: Decimal, price: Decimal, cost: D
     if account.check not in ("fill", "both") or account.type == "unlimited":
         return True
     rate = desk.accounts.rates.of(desk.scenario.currency(order.symbol))
+    position = desk.accounts.quantity(order.symbol)
     if account.type == "cash":
+        if quantity < 0 and position + quantity < 0 and desk.accounts.settles(order.symbol) == "value":
+            return False  # nothing is sold below zero
         paid = (quantity * price * desk.accounts.multiplier(order.symbol) + cost) * rate
         return paid <= 0 or paid <= desk.accounts.cash(place, settled=not account.use_unsettled)
-    position = desk.accounts.quantity(order.symbol)
     if abs(position + quantity) <= abs(position) and position * (position + quantity) >= 0:
         return True
     # what it pays for counts at its price

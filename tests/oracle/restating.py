@@ -35,7 +35,7 @@ def restate(desk: Desk, symbol: str, factor: Decimal) -> None:
             order.pending["size"] = filled + _left(desk, order.pending["size"] - order.filled, factor)
         order.filled = filled
         _divide(desk, order, factor)
-        if order.remaining <= 0:
+        if max(order.remaining, order.pending.get("size", order.size) - order.filled) <= 0:
             nothing_left.append((order, "cancelled", "corporate-action"))
         else:
             desk.note(order, order.status, "corporate-action")

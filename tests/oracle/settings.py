@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -54,7 +55,7 @@ def world_of(scenario: Scenario) -> dict[str, Any]:
     if scenario.accounts == (Account(),):
         world["capital"] = 1_000_000
     else:
-        world |= {"base_currency": scenario.base, "account": [_account(each) for each in scenario.accounts]}
+        world |= {"base_currency": scenario.base, "account": [_account(scenario, each) for each in scenario.accounts]}
     return world | ({"actions": _actions(scenario)} if scenario.actions else {})
 
 
@@ -72,13 +73,15 @@ def _listing(scenario: Scenario, listing: Listing) -> dict[str, Any]:
     return entry | {"symbol": ticker(scenario, listing.symbol, 0)}
 
 
-def _account(account: Account) -> dict[str, Any]:
+def _account(scenario: Scenario, account: Account) -> dict[str, Any]:
     usual = Account()
     entry = {name: value for name, value in vars(account).items() if value != getattr(usual, name)}
     entry |= {"name": account.name, "type": account.type, "capital": dict(account.capital)}
     entry |= {"margin_call": account.margin_call}
     if isinstance(account.borrow, tuple):
-        entry["borrow"] = _table(account.borrow, "rate", "available")
+        changed = {name: ticker for ticker, name in last_names(scenario).items()}
+        renamed = [replace(row, symbol=changed[row.symbol]) for row in account.borrow if row.symbol in changed]
+        entry["borrow"] = _table((*account.borrow, *renamed), "rate", "available")
     if isinstance(account.interest[0], Rate):
         entry["interest"] = _table(account.interest, "debit", "credit")
     elif "interest" in entry:

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from math import isfinite
 
 from . import actions, payments
 from .accounts import Entry
@@ -31,7 +32,7 @@ from .matching import match_at_the_close, match_row
 from .power import judge
 from .requests import carry_out
 from .sampling import Sample, Sampler, called
-from .scenario import Bar, Cancel, Place, Quote, Row, Scenario, Step
+from .scenario import Bar, Bracket, Cancel, Place, Quote, Row, Scenario, Step
 from .silence import listen, note_prices
 from .views import exact
 
@@ -160,6 +161,17 @@ def _carry_out(desk: Desk, wanted: list[Step]) -> None:
     requests = [step.request for step in wanted]
     verdicts = judge(desk, requests)
     desk.refused, desk.cut = verdicts.refused, verdicts.cut
+    sizes: dict[str, Decimal] = {}
+    for request in requests:
+        if isinstance(request, (Place, Bracket)) and isfinite(request.quantity):
+            sizes[request.name] = abs(Decimal(request.quantity))
+        if isinstance(request, Place) and request.parent in desk.cut and request.parent in sizes:
+            # "An entry that a risk manager cuts takes its children with it, to the same part"
+            part = desk.whole_lots(sizes[request.name] * desk.cut[request.parent] / sizes[request.parent])
+            if part:
+                desk.cut[request.name] = part
+            else:
+                desk.refused[request.name] = "refused-by-risk"
     for place, request in enumerate(requests):
         carry_out(desk, request, verdicts.amendments.get(place, ""))
 
