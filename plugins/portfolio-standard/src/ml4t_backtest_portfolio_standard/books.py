@@ -109,14 +109,15 @@ class Books:
         rows = [own.ledger.count for own in self._states]
         for book in self._books:
             book.apply_action(action)
-        for symbol in {action.symbol, action.other} - {-1}:
+        for symbol in sorted({action.symbol, action.other} - {-1}):
             left = self._missing(symbol)
-            if abs(left) <= float(self._state.instruments[symbol]["quantity_step"]) + _DUST:
-                continue
-            price = self._price_in_lieu(symbol, rows)
-            weights = _weights([abs(float(held[action.symbol])) for held in before], self._shares)
-            for number, weight in enumerate(weights):
-                self._hand(number, symbol, left * weight, price)
+            if abs(left) > float(self._state.instruments[symbol]["quantity_step"]) + _DUST:
+                price = self._price_in_lieu(symbol, rows)
+                weights = _weights([abs(float(held[action.symbol])) for held in before], self._shares)
+                for number, weight in enumerate(weights):
+                    self._hand(number, symbol, left * weight, price)
+            if self._state.instruments[symbol]["settles"]:
+                self._advance(symbol)
 
     def close_position(self, symbol: int, price: float) -> None:
         """Close the position of every book at a price, as that of the account was."""
@@ -146,11 +147,12 @@ class Books:
         rows = [own.equity.rows()[-1] for own in self._states]
         for name in ("cash", "equity"):
             self._compare(name, float(last[name]), [float(row[name]) for row in rows])
-        for symbol in range(len(self._state.positions)):
-            held = [float(own.positions[symbol]["quantity"]) for own in self._states]
-            if any(held) or self._state.positions[symbol]["quantity"]:
-                name = f"quantity of {self._state.symbols.names[symbol]}"
-                self._compare(name, float(self._state.positions[symbol]["quantity"]), held)
+        held = np.array([own.positions["quantity"] for own in self._states])
+        whole, size = self._state.positions["quantity"], np.abs(held).sum(axis=0)
+        slack = _CLOSE * np.maximum(1.0, size) + self._state.instruments["quantity_step"] * len(held)
+        for symbol in np.flatnonzero(np.abs(whole - held.sum(axis=0)) > slack).tolist():
+            name = f"quantity of {self._state.symbols.names[symbol]}"
+            self._compare(name, float(whole[symbol]), held[:, symbol].tolist())
 
     # --- fills --------------------------------------------------------------------------------------------
 
