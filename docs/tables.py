@@ -13,23 +13,27 @@ from ml4t.backtest.hookspecs import KIND_OF_HOOK
 from ml4t.backtest.plugins import PluginHost
 from ml4t_backtest_cli.settings import describe_config
 from ml4t_backtest_engine_standard.assembly.instruments import Instrument
+from ml4t_backtest_portfolio_standard.account import Account
 
 REFERENCE = Path(__file__).with_name("reference")
 _NOT_IN_RUN_FILES = ("scenario", "engine", "gate")
+_ELSEWHERE = "accounts"  # of a portfolio; run files have tables of their own for it
 BEGIN, END = "<!-- made by docs/tables.py: begin -->", "<!-- end -->"
 
 
 def component_tables(host: PluginHost | None = None) -> str:
     """Return a section per kind, and in it a table per first-party component, as its Config describes itself."""
     components = [ref for ref in (host or PluginHost()).components if ref.distribution.startswith("ml4t-backtest-")]
-    lines = ["### instruments", "", *_table(Instrument)]
+    lines = ["### instruments", "", *_table(Instrument), "### account", "", "Of the standard portfolio.", ""]
+    lines += _table(Account)
     for kind in KIND_OF_HOOK.values():
         offered = [ref for ref in components if ref.kind == kind and kind not in _NOT_IN_RUN_FILES]
         if offered:
             lines += [f"### {kind}", ""]
         for ref in offered:
             config = getattr(ref.load(), "Config", None)
-            rows = _table(config) if config is not None and describe_config(config) else ["No keys.", ""]
+            keys = [row.key for row in describe_config(config)] if config is not None else []
+            rows = _table(config) if {*keys} - {_ELSEWHERE} else ["No keys.", ""]
             lines += [f'**`use = "{ref.name}"`** of {ref.distribution}', "", *rows]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -72,6 +76,8 @@ def with_tables(page: str, tables: str) -> str:
 def _table(config: type) -> list[str]:
     lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for row in describe_config(config):
+        if row.key == _ELSEWHERE:
+            continue
         default = "required" if row.default == "required" else _toml(ast.literal_eval(row.default))
         meaning = _code(row.doc).replace("|", "\\|")
         lines.append(f"| `{row.key}` | {row.type} | {default} | {meaning} |")
