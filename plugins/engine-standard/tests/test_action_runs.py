@@ -464,6 +464,15 @@ def test_prices_that_formed_before_come_first(engine, latency):
     np.testing.assert_array_equal([np.nan, 4.0, 4.0, 4.0, 4.0], strategy.past[5][:, 0])
 
 
+def test_an_action_at_the_end_of_all_data_is_none(engine):
+    """Round the clock as with a night in between: no price of after it is there."""
+    for calendar in (None, "24/7"):
+        strategy = Watcher()
+        rows = (("split", "A", 4, {"ratio": 2.0}), ("delisting", "A", 5, {"value": 0.0}))
+        engine(strategy, {"A": [8.0] * 3}, *rows, calendar=calendar).run()
+        assert [] == told(engine)
+
+
 def test_an_amount_in_an_unknown_currency_is_refused(engine):
     """It cannot be booked anywhere."""
     with pytest.raises(Exception, match="XXX"):

@@ -36,9 +36,9 @@ class CorporateActions:
         delivery: Is told who is at work.
 
     Attributes:
-        holding: Whether prices that formed before are still to come in this instant, so that actions wait.
+        holding: Whether prices that formed before are still to come in this instant, so that actions wait for its end:
+            they are carried out before the next one begins, and where none does, never.
         renamed: Told of a column and since when, UTC ns, its company has another ticker.
-        unsaid: Whether orders may have changed since the strategy was last told of them.
         added: Names of columns added since somebody took them.
         events: Actions that became known since somebody took them.
     """
@@ -56,11 +56,21 @@ class CorporateActions:
         self._base = base
         self._state, self._columns, self._adjustments = state, columns, adjustments
         self._broker, self._portfolio, self._delivery = broker, portfolio, delivery
-        self.holding = self.unsaid = False
+        self.holding = self._unsaid = False
         self.renamed: Callable[[int, int], None] | None = None
         self.added: list[str] = []
         self.events: list[CorporateActionEvent] = []
         self._held: list[tuple[PlannedAction, int]] = []
+
+    @property
+    def waiting(self) -> bool:
+        """Whether actions wait for the end of the instant in which they take effect."""
+        return bool(self._held)
+
+    @property
+    def unsaid(self) -> bool:
+        """Whether orders may have changed since the strategy was last told of them, or are about to."""
+        return self._unsaid or bool(self._held)
 
     def enter(self, actions: list[PlannedAction], agenda: Agenda, delay: int) -> None:
         """Put actions on the agenda, each for when it is known and for when it takes effect.
@@ -83,7 +93,7 @@ class CorporateActions:
     def take_news(self) -> tuple[list[str], list[CorporateActionEvent]]:
         """Return ``added`` and ``events``, and begin anew."""
         news = self.added, self.events
-        self.added, self.events, self.unsaid = [], [], False
+        self.added, self.events, self._unsaid = [], [], False
         return news
 
     def _tell(self, action: PlannedAction) -> None:
@@ -108,7 +118,7 @@ class CorporateActions:
         column = self._columns.company(planned)
         if column is None:
             return
-        self.unsaid = True
+        self._unsaid = True
         instruments, kind = self._state.instruments, planned.kind
         action = Action(
             kind=kind,

@@ -155,9 +155,11 @@ class Instants:
                     now = chunk.instants[place]
                     if after is not None and now > after:
                         while (due := self.next_due()) <= after:
+                            self._carry_out()
                             self._instant(due, [], (None, None, None), [])
                         after = None
                         yield self.state.now
+                    self._carry_out()
                     while (due := self.next_due()) < now:
                         self._instant(due, [], (None, None, None), [])
                         if after is None:
@@ -250,10 +252,12 @@ class Instants:
             self._end_listings(ending)
         if closes is not None and now >= self.start:
             self._sample(now, closes)
-        if self.actions.holding:
+
+    def _carry_out(self) -> None:
+        """Carry out actions that waited for all that belonged to the instant before."""
+        if self.actions.waiting:
             self.marks.fold()
             self.actions.release()
-            self.actions.holding = False
 
     def next_due(self) -> int:
         """Return the earliest instant at which something is due without any row."""
