@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ml4t.backtest.errors import RunError
-from ml4t.backtest.state import HELD, PARTIAL, REASONS
+from ml4t.backtest.state import FILLED, HELD, PARTIAL, REASONS
 
 DAY = 86_400 * 10**9
 
@@ -89,6 +89,7 @@ def test_orders_that_end_with_others_are_not_cancelled_twice(at_close):
     leg = desk.work(0, -100, terms={"group": 2})
     desk.work(0, -100, terms={"group": 2})
     desk.work(0, -1, cancelled_at=7)
+    desk.work(0, -1, status=FILLED)
     other = desk.work(0, 1, terms={"next_quantity": 0.0})
 
     assert [parent, leg, other] == asked(desk)[0]

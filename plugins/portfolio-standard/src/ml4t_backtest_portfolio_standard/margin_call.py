@@ -40,7 +40,7 @@ class MarginCalls:
 
     def __init__(self, state: RunState, accounts: Sequence[Account], rules: NDArray[np.float64]) -> None:
         self._state, self._accounts, self._rules = state, accounts, rules
-        self._sums = np.zeros((len(accounts), 4))
+        self._sums = np.zeros((len(accounts), 3))
         self._calls: dict[str, tuple[str, int]] = {}  # by account: its first call, and how many there were
         self._losses: dict[str, str] = {}  # by account: on which day its equity was gone
 
@@ -61,7 +61,7 @@ class MarginCalls:
         """
         wanted: list[NDArray[np.void]] = []
         for number, account in enumerate(self._accounts):
-            equity, _, required, held = self._sums[number].tolist()
+            equity, required, held = self._sums[number].tolist()
             if equity <= 0.0 and (held or self._had_money(number)):
                 self._losses.setdefault(account.name, _day(label))
             required = 0.0 if account.type == "unlimited" else required * (1.0 - _SLACK)

@@ -11,7 +11,6 @@ from ml4t_backtest_portfolio_standard.accounting import Floats, Record, Table, c
 __all__ = [
     "EQUITY",
     "HELD",
-    "INITIAL",
     "INITIAL_RULE",
     "MAINTENANCE",
     "MAINTENANCE_RULE",
@@ -21,7 +20,7 @@ __all__ = [
 ]
 
 # Places in a row of sums of an account, and in a row of its rules.
-EQUITY, INITIAL, MAINTENANCE, HELD = range(4)
+EQUITY, MAINTENANCE, HELD = range(3)
 INITIAL_RULE: Final = 0
 MAINTENANCE_RULE: Final = 1
 
@@ -30,9 +29,7 @@ MAINTENANCE_RULE: Final = 1
 def worth(instrument: Record, position: Record, mark: float) -> float:
     """Return what a position is worth at a mark, in its currency."""
     before: float = 0.0 if instrument["settles"] == 0 else position["basis"]
-    quantity: float = position["quantity"]
-    multiplier: float = instrument["multiplier"]
-    return quantity * (mark - before) * multiplier
+    return float(position["quantity"] * (mark - before) * instrument["multiplier"])
 
 
 @compiled
@@ -44,15 +41,14 @@ def margin_of(instrument: Record, mark: float, fraction: float, maintenance: boo
     own: float = instrument["maintenance_margin"] if maintenance else instrument["initial_margin"]
     if np.isfinite(own):
         fraction = own
-    multiplier: float = instrument["multiplier"]
-    return abs(mark) * multiplier * fraction
+    return float(abs(mark) * instrument["multiplier"] * fraction)
 
 
 @compiled
 def account_sums(
     instruments: Table, positions: Table, accounts: Table, rules: Floats, oldest: int, sums: Floats
 ) -> bool:
-    """Add up equity and margins of each account in base currency, in the order of ids; say if anything is wrong.
+    """Add up each account in base currency, in the order of ids; say if anything is wrong.
 
     Wrong is equity at or below zero or below the maintenance margin, and a mark that is too old.
 
@@ -62,15 +58,12 @@ def account_sums(
         accounts: ACCOUNT (n_accounts * n_currencies,).
         rules: float64 (n_accounts, >= 2): fractions of initial and maintenance margin.
         oldest: UTC ns; marks that formed up to then are too old.
-        sums: float64 (n_accounts, >= 4), written here: equity, initial and maintenance margin, positions held.
+        sums: float64 (n_accounts, >= 3), written here: equity, maintenance margin, positions held.
     """
     currencies = len(accounts) // len(rules) if len(rules) > 0 else 0
     wrong = False
     for a in range(len(rules)):
-        sums[a, EQUITY] = 0.0
-        sums[a, INITIAL] = 0.0
-        sums[a, MAINTENANCE] = 0.0
-        sums[a, HELD] = 0.0
+        sums[a, EQUITY], sums[a, MAINTENANCE], sums[a, HELD] = 0.0, 0.0, 0.0
         for c in range(currencies):
             row = accounts[a * currencies + c]
             own = row["cash"] + row["receivable"]
@@ -87,7 +80,6 @@ def account_sums(
         rate = accounts[a * currencies + instrument["currency"]]["rate"]
         mark = instrument["mark"] if np.isfinite(instrument["mark"]) else position["average_price"]
         sums[a, EQUITY] += worth(instrument, position, mark) * rate
-        sums[a, INITIAL] += size * margin_of(instrument, mark, rules[a, INITIAL_RULE], False) * rate
         sums[a, MAINTENANCE] += size * margin_of(instrument, mark, rules[a, MAINTENANCE_RULE], True) * rate
         sums[a, HELD] += 1.0
     for a in range(len(rules)):

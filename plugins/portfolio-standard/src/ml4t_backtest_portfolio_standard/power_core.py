@@ -99,9 +99,7 @@ def survey(
     """
     currencies = len(accounts) // len(rules)
     for a in range(len(rules)):
-        sums[a, HAS] = 0.0
-        sums[a, CLAIMED] = 0.0
-        sums[a, WORTH] = 0.0
+        sums[a, HAS], sums[a, CLAIMED], sums[a, WORTH] = 0.0, 0.0, 0.0
         for c in range(currencies):
             row = accounts[a * currencies + c]
             own = row["cash"] + row["receivable"]
@@ -115,18 +113,15 @@ def survey(
         position = positions[s]
         held = position["quantity"]
         a = int(instrument["account"])
-        work[s, BUYS] = 0.0
-        work[s, SELLS] = 0.0
+        work[s, BUYS], work[s, SELLS] = 0.0, 0.0
         i = books[s]["first"]
         while i >= 0:
             order = orders[i]
             gone = (order["is_target"] != 0 and work[s, REPLACED] != 0.0) or freed[i] != 0
             if not gone and counts(order, terms):
                 left = whole_of(order, terms) - order["filled"]
-                if left > 0.0:
-                    work[s, BUYS] += left
-                else:
-                    work[s, SELLS] -= left
+                work[s, BUYS] += max(left, 0.0)
+                work[s, SELLS] -= min(left, 0.0)
             i = order["next"]
         rate = accounts[a * currencies + instrument["currency"]]["rate"]
         mark = instrument["mark"] if np.isfinite(instrument["mark"]) else position["average_price"]
@@ -198,8 +193,7 @@ def all_passes(
         held = positions[s]["quantity"]
         buys = work[s, BUYS] + work[s, MORE_BUYS]
         sells = work[s, SELLS] + work[s, MORE_SELLS]
-        work[s, MORE_BUYS] = 0.0
-        work[s, MORE_SELLS] = 0.0
+        work[s, MORE_BUYS], work[s, MORE_SELLS] = 0.0, 0.0
         passes = passes and (sells <= max(held, 0.0) or sells - held <= work[s, BORROW])
         if work[s, MODE] != FREE:
             sums[a, CLAIMED] += claim(work, rules, s, a, held, buys, sells)

@@ -198,8 +198,8 @@ class Round:
     def _room(self, symbol: int, wish: float) -> float:
         """Return the largest size of an order on the wish's side that passes."""
         held, account = float(self._held[symbol]), int(self._accounts[symbol])
-        buys, sells, unit = self._work[symbol, [core.BUYS, core.SELLS, core.UNIT]].tolist()
-        has, claimed, worth = self._sums[account, [core.HAS, core.CLAIMED, core.WORTH]].tolist()
+        buys, sells, unit = map(float, self._work[symbol, [core.BUYS, core.SELLS, core.UNIT]])
+        has, claimed, worth = map(float, self._sums[account, [core.HAS, core.CLAIMED, core.WORTH]])
         ahead, behind = (held + buys, sells - held) if wish > 0.0 else (sells - held, held + buys)
         reduces = max(-ahead, 0.0)
         if worth <= 0.0:
@@ -227,7 +227,7 @@ class Round:
         symbols = [s for s in np.flatnonzero(more.any(axis=1)).tolist() if self._work[s, core.MODE] != core.FREE]
         for account in sorted({int(self._accounts[symbol]) for symbol in symbols}):
             mine = [symbol for symbol in symbols if self._accounts[symbol] == account]
-            has, claimed, worth = self._sums[account, [core.HAS, core.CLAIMED, core.WORTH]].tolist()
+            has, claimed, worth = map(float, self._sums[account, [core.HAS, core.CLAIMED, core.WORTH]])
             if worth <= 0.0:
                 return 0.0
             for _ in range(_MOST_STEPS):
