@@ -31,9 +31,8 @@ class Actions:
 
     def __init__(self, state: RunState) -> None:
         self._state = state
-        self._due: list[
-            tuple[int, int, int, str, float, int]
-        ] = []  # when, number, row of ACCOUNT, kind, amount, symbol
+        # when, number, row of ACCOUNT, kind, amount, symbol
+        self._due: list[tuple[int, int, int, str, float, int]] = []
         self._entered = 0
         self._kinds: dict[str, Callable[[Action], None]] = {
             "split": lambda action: self._multiply(action.symbol, action.ratio, action.kind),
@@ -73,50 +72,54 @@ class Actions:
 
     def _multiply(self, symbol: int, ratio: float, kind: str) -> None:
         """Give ``ratio`` units for each; what is left over of whole lots is paid in cash."""
-        instrument, position = self._state.instruments[symbol], self._state.positions[symbol]
-        held, mark = self._held(symbol), float(instrument["mark"]) / ratio
-        whole = self._is_whole(symbol, held)
-        after = held * ratio
-        left_over = after - self._whole_lots(symbol, after) if whole and np.isfinite(mark) else 0.0
-        if not left_over:
-            after = round_to_step(after, float(instrument["quantity_step"]))
-        for name in ("average_price", "basis", "high", "low"):
+        position = self._state.positions[symbol]
+        held, mark = self._held(symbol), float(self._state.instruments[symbol]["mark"]) / ratio
+        kept, left_over = self._cut(symbol, held * ratio, self._is_whole(symbol, held), mark)
+        after = kept + left_over
+        for name in ("average_price", "basis"):
+            position[name] *= held / after  # what was paid stays, whatever rounding did to the quantity
+        for name in ("high", "low"):
             position[name] /= ratio
         position["quantity"] = after
         self._note(symbol, kind, after - held, mark)
         if left_over:
-            self.take(symbol, left_over, mark, "cash-in-lieu")
+            price = mark if np.isfinite(mark) else float(position["average_price"])
+            self.take(symbol, left_over, price, "cash-in-lieu")
 
     def _pay_dividend(self, action: Action) -> None:
         amount = self._units(action.symbol) * action.amount
         place = self._place(action)
         self._state.accounts[place]["dividends"] += amount
-        self._promise(action, place, amount)
+        self._promise(action, amount, place)
 
     def _merge(self, action: Action) -> None:
         state, symbol = self._state, action.symbol
         position, held = state.positions[symbol], self._held(symbol)
-        cash = action.amount if np.isfinite(action.amount) else 0.0
+        cash = self._exchanged(action) if np.isfinite(action.amount) else 0.0
         if not (action.other >= 0 and action.ratio > 0.0):
             self._sell_for(action, held, cash)
             return
         self._check_alike(action)
-        received, average = held * action.ratio, (float(position["average_price"]) - cash) / action.ratio
-        whole, multiplier = self._is_whole(symbol, held), float(state.instruments[symbol]["multiplier"])
+        average = (float(position["average_price"]) - cash) / action.ratio
+        basis, mark = float(position["basis"]) / action.ratio, float(state.instruments[action.other]["mark"])
+        whole = self._is_whole(symbol, held)
         _empty(position)
         self._note(symbol, action.kind, -held, cash)
         if cash:
-            self._promise(action, self._place(action), held * cash * multiplier)
-        self._receive(action, received, average, float(state.instruments[action.other]["mark"]), whole)
+            self._promise(action, held * cash * float(state.instruments[symbol]["multiplier"]))
+        self._receive(action, held * action.ratio, (average, basis), mark, whole)
 
     def _spin_off(self, action: Action) -> None:
         self._check_alike(action)
         state, held = self._state, self._held(action.symbol)
         value = action.value if np.isfinite(action.value) else 0.0
-        state.positions[action.symbol]["average_price"] -= action.ratio * value
-        whole = self._is_whole(action.symbol, held)
+        position = state.positions[action.symbol]
+        by_value = self._by_value(action.symbol)
+        for name in ("average_price", "high", "low") if by_value else ("average_price", "high", "low", "basis"):
+            position[name] -= action.ratio * value
         self._note(action.symbol, action.kind, 0.0, action.ratio * value)
-        self._receive(action, held * action.ratio, value, value, whole)
+        whole = self._is_whole(action.symbol, held)
+        self._receive(action, held * action.ratio, (value, 0.0 if by_value else value), value, whole)
 
     def _end(self, action: Action) -> None:
         instrument, position = self._state.instruments[action.symbol], self._state.positions[action.symbol]
@@ -131,14 +134,15 @@ class Actions:
         if action.pay_at <= self._state.now:
             self.take(symbol, held, cash, action.kind)
             return
-        multiplier = float(self._state.instruments[symbol]["multiplier"])
+        amount = self._worth(symbol, held, cash)
         self._realise(symbol, held, cash)
         _empty(self._state.positions[symbol])
         self._note(symbol, action.kind, -held, cash)
-        self._promise(action, self._place(action), held * cash * multiplier)
+        self._promise(action, amount)
 
-    def _promise(self, action: Action, place: int, amount: float) -> None:
+    def _promise(self, action: Action, amount: float, place: int | None = None) -> None:
         """Pay at once, or count as receivable until the day of payment."""
+        place = place_of(self._state, action.symbol) if place is None else place
         if action.pay_at <= self._state.now:
             post(self._state, place, action.kind, amount, symbol=action.symbol)
             return
@@ -146,27 +150,39 @@ class Actions:
         self._entered += 1
         heapq.heappush(self._due, (action.pay_at, self._entered, place, action.kind, amount, action.symbol))
 
-    def _receive(self, action: Action, quantity: float, price: float, mark: float, whole: bool) -> None:
-        """Add units of another instrument at a cost that moves no cash; fractions of a lot are paid at its mark."""
+    def _receive(self, action: Action, quantity: float, cost: tuple[float, float], mark: float, whole: bool) -> None:
+        """Add units of another instrument at a cost that moves no cash; fractions of a lot are paid at its mark.
+
+        Args:
+            action: What gives them.
+            quantity: Signed.
+            cost: Average price of a unit, and the price up to which its profits are in cash already.
+            mark: At which fractions are paid; at cost where it is not known.
+            whole: Whether the position that they come from was whole lots.
+        """
         state, symbol = self._state, action.other
-        instrument, position = state.instruments[symbol], state.positions[symbol]
-        left_over = quantity - self._whole_lots(symbol, quantity) if whole and np.isfinite(mark) else 0.0
-        if not left_over:
-            quantity = round_to_step(quantity, float(instrument["quantity_step"]))
-        held = float(position["quantity"])
-        if held and (held > 0.0) != (quantity > 0.0):  # it closes what is held the other way
-            closed = held if abs(quantity) >= abs(held) else -quantity
+        position, multiplier = state.positions[symbol], float(state.instruments[symbol]["multiplier"])
+        kept, left_over = self._cut(symbol, quantity, whole, mark)
+        price, basis = (each * quantity / (kept + left_over) for each in cost)
+        held, amount = float(position["quantity"]), 0.0
+        if held and kept and (held > 0.0) != (kept > 0.0):  # it closes what is held the other way
+            closed = held if abs(kept) >= abs(held) else -kept
+            amount = closed * (basis - self._basis(symbol)) * multiplier
             self._realise(symbol, closed, price)
-        if held == 0.0 or (abs(quantity) > abs(held) and (held > 0.0) != (quantity > 0.0)):
-            position["average_price"], position["since"] = price, state.now
-        elif (held > 0.0) == (quantity > 0.0):
-            position["average_price"] = (held * position["average_price"] + quantity * price) / (held + quantity)
-        position["quantity"] = held + quantity
+            if abs(kept) > abs(held):
+                position["average_price"], position["basis"], position["since"] = price, basis, state.now
+        elif kept:
+            for name, own in (("average_price", price), ("basis", basis)):
+                position[name] = (held * position[name] + kept * own) / (held + kept)
+            position["since"] = position["since"] if held else state.now
+        position["quantity"] = round_to_step(held + kept, float(state.instruments[symbol]["quantity_step"]))
         if position["quantity"] == 0.0:
             _empty(position)
-        self._note(symbol, action.kind, quantity, price)
+        self._note(symbol, action.kind, kept + left_over, price, amount)
         if left_over:
-            self.take(symbol, left_over, mark, "cash-in-lieu")
+            worth = mark if np.isfinite(mark) else price
+            self._realise(symbol, left_over, worth, price)
+            self._note(symbol, "cash-in-lieu", -left_over, worth, left_over * (worth - basis) * multiplier)
 
     def take(self, symbol: int, quantity: float, price: float, kind: str) -> None:
         """Take units off a position at a price: cash, profit, ledger."""
@@ -174,8 +190,7 @@ class Actions:
         instrument, position = state.instruments[symbol], state.positions[symbol]
         if quantity == 0.0:
             return
-        before = 0.0 if instrument["settles"] == 0 else float(position["basis"])
-        amount = quantity * (price - before) * float(instrument["multiplier"])
+        amount = self._worth(symbol, quantity, price)
         self._realise(symbol, quantity, price)
         left = round_to_step(float(position["quantity"]) - quantity, float(instrument["quantity_step"]))
         position["quantity"] = left
@@ -183,17 +198,19 @@ class Actions:
             _empty(position)
         post(state, place_of(state, symbol), kind, amount, symbol=symbol, quantity=-quantity, price=price)
 
-    def _realise(self, symbol: int, quantity: float, price: float) -> None:
+    def _realise(self, symbol: int, quantity: float, price: float, cost: float | None = None) -> None:
+        """Count the profit of units that go at a price; they cost the average price of the position, or ``cost``."""
         instrument, position = self._state.instruments[symbol], self._state.positions[symbol]
-        profit = quantity * (price - float(position["average_price"])) * float(instrument["multiplier"])
+        paid = float(position["average_price"]) if cost is None else cost
+        profit = quantity * (price - paid) * float(instrument["multiplier"])
         account = self._state.accounts[place_of(self._state, symbol)]
         account["realised"] += profit
         account["long_realised" if quantity > 0.0 else "short_realised"] += profit
         position["realised"] += profit
 
-    def _note(self, symbol: int, kind: str, quantity: float, price: float) -> None:
-        """Record a change of a position that moves no cash."""
-        post(self._state, place_of(self._state, symbol), kind, 0.0, symbol=symbol, quantity=quantity, price=price)
+    def _note(self, symbol: int, kind: str, quantity: float, price: float, amount: float = 0.0) -> None:
+        """Record a change of a position, with the cash that it moves."""
+        post(self._state, place_of(self._state, symbol), kind, amount, symbol=symbol, quantity=quantity, price=price)
 
     def _check_alike(self, action: Action) -> None:
         old, new = self._state.instruments[action.symbol], self._state.instruments[action.other]
@@ -216,12 +233,40 @@ class Actions:
         state = self._state
         return int(state.instruments[action.symbol]["account"]) * len(state.currencies) + action.currency
 
+    def _exchanged(self, action: Action) -> float:
+        """Return the cash that an action pays for a unit in the instrument's currency, at the rates of now."""
+        rates, own = self._state.accounts["rate"], int(self._state.instruments[action.symbol]["currency"])
+        return action.amount if action.currency == own else action.amount * float(rates[action.currency] / rates[own])
+
+    def _worth(self, symbol: int, quantity: float, price: float) -> float:
+        """Return the cash that units of a position bring at a price."""
+        multiplier = float(self._state.instruments[symbol]["multiplier"])
+        return quantity * (price - self._basis(symbol)) * multiplier
+
+    def _by_value(self, symbol: int) -> bool:
+        return bool(self._state.instruments[symbol]["settles"] == 0)
+
+    def _basis(self, symbol: int) -> float:
+        """Return the price up to which profits of a position are in cash; 0 where it settles by value."""
+        return 0.0 if self._by_value(symbol) else float(self._state.positions[symbol]["basis"])
+
+    def _cut(self, symbol: int, quantity: float, whole: bool, mark: float) -> tuple[float, float]:
+        """Return what is kept of a quantity, and what is paid in cash: fractions of a lot, or what rounds to nothing."""
+        if not (whole and np.isfinite(mark)):
+            kept = round_to_step(quantity, float(self._state.instruments[symbol]["quantity_step"]))
+            return kept, 0.0 if kept else quantity
+        kept = self._whole_lots(symbol, quantity)
+        left_over = quantity - kept
+        return kept, left_over if abs(left_over) > _DUST * abs(quantity) else 0.0
+
     def _is_whole(self, symbol: int, quantity: float) -> bool:
         return abs(quantity - self._whole_lots(symbol, quantity)) <= _DUST * abs(quantity)
 
     def _whole_lots(self, symbol: int, quantity: float) -> float:
-        """Return a quantity cut to lots, towards zero."""
+        """Return a quantity cut to lots, towards zero; all of it where there are none."""
         lot = float(self._state.instruments[symbol]["lot"])
+        if not lot > 0.0:
+            return quantity
         count = np.floor(abs(quantity) / lot + _DUST)
         return float(np.copysign(round_to_step(float(count * lot), lot), quantity))
 

@@ -115,8 +115,10 @@ class _Walk:
                 self._convert(symbol, symbol, (held + quantity) / held, 0.0, held + quantity)
             return 1
         if row["kind"] == _SPIN_OFF:
-            for lot in self._open(symbol):
-                lot["price"] -= price
+            for n in self._places(symbol):
+                _compile_steps()[2](self._lots, n, self._jump, self._reached)
+                for name in ("price", "high", "low"):
+                    self._lots[n][name] -= price
             assert after is not None  # the portfolio writes what is given up and what is received together
             self._trade(int(after["symbol"]), float(after["quantity"]), float(after["price"]), after)
             return 2
