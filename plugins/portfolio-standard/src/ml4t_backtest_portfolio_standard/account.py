@@ -58,3 +58,27 @@ class Account:
     max_mark_age: int = 5
     on_silence: Literal["stop", "hold", "last", "zero"] = "stop"
     max_fx_age: int = 5
+
+    def __post_init__(self) -> None:
+        """Refuse what no account could have."""
+        if not self.name:
+            raise ValueError("name is empty: give the account one")
+        least = {"settlement_days": 0, "day_count": 1, "max_mark_age": 0, "max_fx_age": 0}
+        if wrong := [name for name, bound in least.items() if getattr(self, name) < bound]:
+            raise ValueError(f"{wrong[0]} was {getattr(self, wrong[0])}, expected at least {least[wrong[0]]}")
+        for name in ("initial_margin", "maintenance_margin"):
+            if not 0.0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} was {getattr(self, name)}, expected a finite fraction of at least 0")
+        if self.maintenance_margin > self.initial_margin:
+            what = f"maintenance_margin {self.maintenance_margin:g} is above initial_margin {self.initial_margin:g}"
+            raise ValueError(f"{what}: lower it")
+        self._check_rates()
+
+    def _check_rates(self) -> None:
+        table = "a table with symbol, a stamp and rate"
+        if isinstance(self.borrow, Mapping):
+            raise ValueError(f"borrow was {self.borrow!r}, expected a yearly rate such as 0.003, or {table}")
+        if isinstance(self.funding, Mapping | int | float):
+            raise ValueError(f"funding was {self.funding!r}, expected {table}")
+        if isinstance(self.interest, int | float):
+            raise ValueError(f"interest was {self.interest!r}, expected {{ debit = 0.06, credit = 0.02 }}, or a table")
