@@ -11,8 +11,8 @@ from typing import Any, Final
 
 __all__ = ["PROFILES"]
 
-# These engines close nothing by themselves: not for want of margin, nor where prices stop.
-_LEAVE: Final = {"margin_call": "note", "on_silence": "hold"}
+# These engines sell short without margin and close nothing by themselves: not for want of it, nor where prices stop.
+_FREE: Final = {"type": "unlimited", "margin_call": "note", "on_silence": "hold"}
 PROFILES: Final[Mapping[str, Mapping[str, Any]]] = {
     "zipline": {
         "fill": {
@@ -24,7 +24,7 @@ PROFILES: Final[Mapping[str, Mapping[str, Any]]] = {
         },
         "slippage": {"use": "bps", "bps": 5.0},
         "commission": {"use": "per-share", "rate": 0.001},
-        "account": {"type": "unlimited", **_LEAVE},
+        "account": _FREE,
     },
     "backtrader": {
         "fill": {
@@ -38,9 +38,9 @@ PROFILES: Final[Mapping[str, Mapping[str, Any]]] = {
             "slippage_on": "stops",
             "slippage_within": "bar",
         },
-        "account": {"type": "cash", "check": "fill", **_LEAVE},
+        "account": _FREE,
     },
-    "vectorbt": {"fill": {"use": "same-close"}, "account": {"type": "cash", "check": "fill", **_LEAVE}},
+    "vectorbt": {"fill": {"use": "same-close"}, "account": _FREE},
     "lean": {"fill": {"use": "next-open", "limit": "cross"}, "account": {"type": "margin", "check": "submit"}},
     "realistic": {
         "fill": {"use": "next-open", "limit": "cross", "volume_limit": 0.1, "volume_basis": "trailing"},
