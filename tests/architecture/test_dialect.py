@@ -134,7 +134,7 @@ def test_the_core_is_among_what_is_checked(repository, distributions):
     """The check looks where the compiled functions are."""
     files = {path.name for path, text in sources(repository, distributions) if compiled_lines(text)}
 
-    assert {"core.py", "match.py", "submit.py", "accounting.py", "trips.py", "models.py"} <= files
+    assert {"core.py", "match.py", "submit.py", "accounting.py", "lots.py", "models.py"} <= files
 
 
 @pytest.mark.parametrize(
