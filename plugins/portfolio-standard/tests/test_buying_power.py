@@ -367,7 +367,19 @@ def test_a_table_says_who_lends(make_desk):
     desk.state.now = 5
     assert ["not-borrowable", ""] == desk.judge((0, -71), (0, -70))
     desk.state.symbols.rename(0, "Z")
-    assert ["not-borrowable", ""] == desk.judge((0, -21), (0, -20))
+    assert ["not-borrowable", ""] == desk.judge((0, -71), (0, -70))
+
+
+def test_rows_of_a_ticker_stay_with_the_company(make_desk):
+    """After a symbol change those of the new ticker count, and the old ones until there are some."""
+    table = frame((1, "A"), (5, "Z"), rate=[0.1, 0.1], available=[100.0, 7.0])
+    desk = make_desk(capital=1e6, borrow=table)
+    assert [""] == desk.judge((0, -100))
+    desk.state.symbols.rename(0, "Z")
+    desk.rules.settle(1)
+    assert ["not-borrowable", ""] == desk.judge((0, -101), (0, -100))
+    desk.state.now = 5
+    assert ["not-borrowable", ""] == desk.judge((0, -8), (0, -7))
 
 
 def test_missing_rows_may_be_allowed(make_desk):

@@ -77,6 +77,7 @@ class Payments:
         days = 0 if session is None or self.label < 0 else session - self.label
         if session is not None:
             self.label = session
+            self._borrowing.note_names()
         cash: NDArray[np.float64] | None = None
         if days > 0 and self._pays:
             cash = self._own_cash()
