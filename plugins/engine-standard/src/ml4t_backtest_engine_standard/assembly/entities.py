@@ -206,7 +206,8 @@ class Tickers:
         spell = self._spells.setdefault(ticker, _Spell())
         names = self._names.setdefault(key, _Spell([_ALWAYS], [self._names_first(key, ticker)]))
         if spell.since and spell.since[-1] == at:
-            spell.since.pop(), spell.keys.pop()
+            spell.since.pop()
+            spell.keys.pop()
         spell.since.append(at)
         spell.keys.append(key)
         if names.keys[-1] != ticker:
