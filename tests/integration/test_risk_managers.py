@@ -279,6 +279,38 @@ def test_a_senseless_exit_is_an_error_that_names_the_manager(columns):
     assert "raised in risk.exits of" in caught.value.__notes__[0]
 
 
+@pytest.mark.parametrize("tag", [-1, 1000])
+@pytest.mark.parametrize("action", [0, 1])
+def test_a_tag_of_an_exit_must_be_known(action, tag):
+    """A text of the run, or for a cancel a reason."""
+
+    class Wrong(StopLoss):
+        def exits(self, state):
+            rows = np.zeros(1, REQUEST)
+            rows["quantity"], rows["action"], rows["tag"] = 1.0, action, tag
+            return rows
+
+    with pytest.raises(RunError, match=f"Wrong gave an exit the tag {tag}"):
+        run(ByDay(), Wrong())
+
+
+def test_a_cancel_may_say_how_the_order_ends():
+    """The tag of a cancel is a reason."""
+
+    class Cancels(RiskManager):
+        def check(self, requests, state):
+            pass
+
+        def exits(self, state):
+            rows = np.zeros(1 if state.working else 0, REQUEST)
+            rows["action"], rows["tag"] = 1, REASONS.index("liquidation")
+            return rows
+
+    strategy = ByDay(lambda context: context.order("A", 10, limit_price=50.0))
+    run(strategy, Cancels())
+    assert [(0, "cancelled", "liquidation")] == strategy.told
+
+
 def test_exits_are_rows_of_the_table_of_requests():
     """Anything else is an error that says so."""
 
