@@ -277,3 +277,103 @@ def test_real_pairs_make_rates_both_ways_and_crossed(real_data, base):
     for equity, euro, pound in seen:
         in_dollars = 1_000 + 2_000 * euro + 3_000 * pound
         assert pytest.approx(in_dollars if base == "USD" else in_dollars / pound, rel=1e-12) == equity
+
+
+# --- files, snapshots -----------------------------------------------------------------------------------------
+
+RUN_FILE = """\
+schema = 1
+base_currency = "USD"
+
+[clock]
+calendar = "XNYS"
+
+[[feed]]
+use = "csv"
+path = "prices.csv"
+prices = "raw"
+
+[[feed]]
+use = "csv"
+name = "pairs"
+path = "pairs.csv"
+prices = "raw"
+drives = false
+
+[[instruments]]
+use = "csv"
+path = "instruments.csv"
+
+[[account]]
+name = "main"
+type = "margin"
+capital = { USD = 100_000, EUR = 1_000 }
+interest = { debit = 0.06, credit = 0.02 }
+
+[strategy]
+use = "holding:Hold"
+
+[[reporter]]
+use = "parquet"
+"""
+
+
+def test_accounts_and_instruments_of_a_run_file(tmp_path):
+    """Instruments from a file, capital of two currencies; the folder says what is in which."""
+    (tmp_path / "run.toml").write_text(RUN_FILE)
+    (tmp_path / "holding.py").write_text(
+        "from ml4t.backtest import Strategy\n\n\nclass Hold(Strategy):\n"
+        "    def on_slice(self, market, context):\n        context.order_target('SAP', 10)\n"
+    )
+    STOCKS.write_csv(tmp_path / "prices.csv")
+    RATES.write_csv(tmp_path / "pairs.csv")
+    pl.DataFrame([STOCK, PAIR]).write_csv(tmp_path / "instruments.csv")
+    engine = Engine.from_file(tmp_path / "run.toml", overrides=["account.0.interest.debit=0.0", "seed=3"])
+    said = "account main: margin, interest debit 0.0 credit 0.02; base currency USD"
+    assert {"capital 100,000.00 USD, 1,000.00 EUR", said} <= set(engine.header)
+    result = engine.run(out=tmp_path / "out")
+    assert {"instruments.0", "prices", "csv", "pairs"} & set(result.manifest["inputs"]) >= {"instruments.0", "pairs"}
+    ledger = pl.read_parquet(tmp_path / "out" / "ledger.parquet")
+    assert {"USD", "EUR"} == set(ledger["currency"])
+    assert [-1_050.0] == ledger.filter(pl.col("kind") == "fill")["amount"].to_list()
+    credited = ledger.filter(pl.col("kind") == "interest")
+    assert {"USD"} == set(credited["currency"]) - {"EUR"}
+    assert (
+        pytest.approx(result.equity["equity"][-1]) == pl.read_parquet(tmp_path / "out" / "equity.parquet")["equity"][-1]
+    )
+
+
+class Wander(Strategy):
+    """Trade at random in two currencies."""
+
+    def on_slice(self, market, context):
+        for name in ("SAP", "IBM"):
+            if name in context.symbols:
+                context.order_target_percent(name, float(context.rng.uniform(-0.4, 0.4)))
+
+
+def test_a_run_in_two_currencies_goes_on_from_a_snapshot(tmp_path):
+    """Rates, balances and listing dates are those of a run that never stopped; stretches change nothing."""
+    rng = np.random.default_rng(3)
+    days = [date(2021, 3, 1) + timedelta(days=number) for number in range(40)]
+    walks = {name: 100.0 + np.cumsum(rng.normal(0.0, 1.0, 40)) for name in ("IBM", "SAP")}
+    stocks = bars(days, **{name: list(zip(walk, walk, strict=True)) for name, walk in walks.items()})
+    pairs = bars(days, EURUSD=[(rate, rate) for rate in 1.1 + np.cumsum(rng.normal(0.0, 0.01, 40))])
+    feeds = [
+        {"use": "frame", "name": "prices", "frame": stocks, "prices": "raw"},
+        {"use": "frame", "name": "pairs", "frame": pairs, "prices": "raw", "drives": False},
+    ]
+    entries = [{**STOCK, "listed_from": days[5], "listed_to": days[30]}, PAIR]
+    settings = {"feed": feeds, "instruments": entries, "capital": {"USD": 1e5, "EUR": 1e4}, "base_currency": "USD"}
+    settings |= {"account": {"convert": "at-fill", "on_silence": "last"}, "seed": 5}
+    whole = Engine(strategy=Wander(), **settings).run()
+    assert "not-listed" in whole.refusals
+    for stop in (3, 17, 35):
+        engine = Engine(strategy=Wander(), **settings)
+        for number, _ in enumerate(steps := engine.steps()):
+            if number == stop:
+                engine.snapshot(tmp_path / f"{stop}")
+                steps.close()
+                break
+        resumed = Engine(strategy=Wander(), **settings).run(resume=tmp_path / f"{stop}")
+        assert whole.result_hash == resumed.result_hash
