@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ml4t.backtest.errors import RunFileError
@@ -70,6 +70,7 @@ def test_without_volume_a_fill_counts_as_all_of_it(order, cls, settings, amount,
 
 
 @given(chosen=EVERY_MODEL, price=NUMBERS, parts=st.lists(SIZES, min_size=1, max_size=4), volume=VOLUMES)
+@example(chosen=(LinearImpact, {"coefficient": 10.0}), price=0.0, parts=[2.0], volume=2.3e-308)
 @pytest.mark.parametrize("sign", [1, -1])
 def test_no_market_makes_impact_a_gain(order, chosen, price, parts, sign, volume):
     """Whatever price, size and volume: a number, never better than no impact, and the same interpreted."""

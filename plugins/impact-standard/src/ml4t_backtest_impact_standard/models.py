@@ -33,10 +33,11 @@ def share_of_volume(market: Table) -> float:
     """Return the size of the fill over the volume; 1 where there is no volume to divide by."""
     bar = market[0]
     volume = bar["volume"]
-    if not volume > 0.0:  # NaN too
+    size = abs(bar["quantity"])
+    if not volume > 1e-15 * size:  # NaN too; a share beyond that has no meaning, and its product may be no number
         return 1.0
-    share: float = abs(bar["quantity"]) / volume
-    return share if np.isfinite(share) else 1.0
+    share: float = size / volume
+    return share
 
 
 @compiled
