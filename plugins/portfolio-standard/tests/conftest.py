@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ml4t.backtest.interfaces import Setup
+from ml4t.backtest.interfaces import Action, Setup
 from ml4t.backtest.state import ACCEPTED, ACCOUNT, REASONS, RunState
 from ml4t_backtest_engine_standard.compiled_cache import prepare_cache
 from ml4t_backtest_engine_standard.context.outbox import blank_requests
@@ -31,13 +31,14 @@ class Books:
         self.portfolio = PortfolioAccounting(config, Setup(name="standard"))
         self.portfolio.open(self.state, {currencies[0]: cash})
 
-    def fill(self, quantity, price, symbol=0, commission=0.0, slippage=0.0):
-        """Apply one fill and return what it realised."""
+    def fill(self, quantity, price, symbol=0, commission=0.0, slippage=0.0, at=None):
+        """Apply one fill, at its own number unless a time is given, and return what it realised."""
         state = self.state
         fills, ledger = state.fills.reserve(1), state.ledger.reserve(4)
         i = state.fills.count
         row = fills[i]
-        row["order_id"] = row["formed_at"] = row["known_at"] = i
+        row["order_id"] = i
+        row["formed_at"] = row["known_at"] = i if at is None else at
         row["symbol"], row["quantity"], row["price"] = symbol, quantity, price
         row["commission"], row["slippage"] = commission, slippage
         row["account"] = state.instruments[symbol]["account"]
@@ -45,6 +46,17 @@ class Books:
         arguments = (fills, i, state.instruments, state.positions, state.accounts, ledger, state.counters)
         with np.errstate(all="ignore"):
             return self.portfolio.apply_fill(*arguments)
+
+    def see(self, price, at, symbol=0):
+        """Let a price become known, as the engine does."""
+        position = self.state.positions[symbol]
+        self.state.instruments[symbol]["mark"], self.state.instruments[symbol]["mark_time"] = price, at
+        if position["quantity"] != 0.0 and at > position["since"]:
+            position["high"], position["low"] = np.fmax(position["high"], price), np.fmin(position["low"], price)
+
+    def act(self, kind, symbol=0, ratio=np.nan, amount=np.nan, value=np.nan, other=-1, pay_at=0, currency=0):
+        """Let an action take effect now."""
+        self.portfolio.apply_action(Action(kind, symbol, ratio, amount, currency, value, other, pay_at))
 
     def position(self, symbol=0):
         """Return (quantity, average price)."""

@@ -1,15 +1,15 @@
 """What always holds of accounts, after every fill, action, payment and mark: docs/reference/accounts.md, equity."""
 
 import math
+from decimal import Decimal
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ml4t.backtest.errors import RunError
-from ml4t.backtest.interfaces import Action
-from ml4t.backtest.state import LEDGER_KINDS
 
 CALM = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 NAN = math.nan
@@ -20,6 +20,29 @@ CURRENCY = (0, 0, 1, 0, 2, 1, 0, 0)
 SETTLES = (0, 0, 0, 1, 0, 2, 0, 0)
 MULTIPLIER = (1.0, 1.0, 1.0, 5.0, 0.1, 50.0, 1.0, 1.0)
 KINDS = ("split", "stock-dividend", "dividend", "merger", "spin-off", "delisting", "expiry")
+
+
+@pytest.fixture(scope="module")
+def apply_all():
+    """A function that applies many fills at one price and returns the position after each."""
+    from ml4t_backtest_portfolio_standard import accounting
+
+    @numba.njit(error_model="numpy")
+    def run(fills, instruments, positions, accounts, ledger, counters, after):
+        for i in range(len(after)):
+            accounting.apply_fill(fills, i, instruments, positions, accounts, ledger, counters)
+            after[i] = positions[0]["quantity"]
+
+    def apply(books, quantities, price, commission):
+        state, count = books.state, len(quantities)
+        fills, ledger = state.fills.reserve(count), state.ledger.reserve(2 * count)
+        fills["quantity"][:count], fills["price"][:count], fills["commission"][:count] = quantities, price, commission
+        after = np.zeros(count)
+        with np.errstate(all="ignore"):
+            run(fills, state.instruments, state.positions, state.accounts, ledger, state.counters, after)
+        return after
+
+    return apply
 
 
 class World:
@@ -59,8 +82,7 @@ class World:
 
     def do(self):
         """Let something happen, and look whether the accounts still agree."""
-        what = self.pick(["fill"] * 6 + ["mark", "rate", "action", "action", "pass"])
-        getattr(self, what)()
+        self.pick([self.fill] * 6 + [self.mark, self.rate, self.action, self.action, self.close])()
         self.portfolio.sample(self.state.now, self.session)
         self.compare()
 
@@ -96,8 +118,8 @@ class World:
         pay_at = self.pick([0, self.state.now + DAY + HOUR])
         other = other if kind in {"merger", "spin-off"} and not math.isnan(ratio) else -1
         currency = CURRENCY[symbol]
-        action = Action(kind, symbol, ratio, amount, currency, value, other, pay_at if kind in {"dividend", "merger"} else 0)
-        self.portfolio.apply_action(action)
+        pay_at = pay_at if kind in {"dividend", "merger"} else 0
+        self.books.act(kind, symbol, ratio, amount, value, other, pay_at, CURRENCY[symbol])
         mark = self.state.instruments["mark"]
         if kind == "split":
             mark[symbol] /= ratio
@@ -107,7 +129,7 @@ class World:
             self.ended.add(symbol)
             self.state.instruments["ended"][symbol] = 1
 
-    def pass_(self):
+    def close(self):
         """Let the session close."""
         self.state.now = int(self.state.session_closes[self.session])
         with np.errstate(all="ignore"):
@@ -128,7 +150,9 @@ class World:
         held = np.bincount(fills["symbol"], fills["quantity"], 8)
         own = ledger["symbol"] >= 0
         held += np.bincount(ledger["symbol"][own], ledger["quantity"][own], 8)
-        assert np.allclose(held, state.positions["quantity"], rtol=1e-9, atol=float(state.instruments["quantity_step"][0]))
+        assert np.allclose(
+            held, state.positions["quantity"], rtol=1e-9, atol=float(state.instruments["quantity_step"][0])
+        )
         row = state.equity.rows()[-1]
         assert all(math.isfinite(row[name]) for name in row.dtype.names)
         earned = sum(row[name] for name in ("realised", "unrealised", "dividends", "interest", "borrow", "funding"))
@@ -151,16 +175,11 @@ class World:
         assert (trades["mfe"].to_numpy() >= 0.0).all()
         assert (trades["mae"].to_numpy() <= 0.0).all()
         profit = positions["quantity"] * (instruments["mark"] - positions["average_price"]) * instruments["multiplier"]
-        groups = (0, 2, 3, 4, 5, 0, 0, 0)  # merging symbols together
-        families = np.array([0, 0, 2, 3, 4, 5, 0, 0])
-        assert len(groups) == 8
+        families = np.array([0, 0, 2, 3, 4, 5, 0, 0])  # symbols that merge count together
         pnl = np.bincount(families[symbols], trades["pnl"].to_numpy(), 8)
         expected = np.bincount(families, positions["realised"] + profit, 8)
         sizes = np.bincount(families[symbols], np.abs(trades["pnl"].to_numpy()), 8).max(initial=1.0)
         assert np.allclose(pnl, expected, rtol=1e-6, atol=1e-6 * sizes + 1e4 * step)
-
-
-setattr(World, "pass", World.pass_)
 
 
 def live(books, seed, steps=40):
@@ -184,3 +203,84 @@ def test_identities_hold_after_everything(make_books_of, seed):
 def test_identities_hold_ten_thousand_times(make_books_of, seed):
     """The same at length."""
     live(make_books_of, seed)
+
+
+def test_cash_without_a_ledger_row_stops_the_run(make_books):
+    """The message names account and currency."""
+    books = make_books()
+    books.state.accounts[0]["cash"] += 1.0
+    with pytest.raises(RunError, match=r"account 0 has 10001\.0 USD of cash, 10000\.0 of it settled"):
+        books.portfolio.sample(0, 0)
+
+
+def test_settled_cash_without_a_ledger_row_stops_the_run(make_books):
+    """Settled cash is looked at as cash is."""
+    books = make_books()
+    books.state.accounts[0]["settled"] -= 1.0
+    with pytest.raises(RunError, match="component has moved cash without a ledger row"):
+        books.portfolio.sample(0, 0)
+
+
+def test_a_position_without_a_fill_stops_the_run(make_books):
+    """The message names the symbol."""
+    books = make_books()
+    books.state.positions[1]["quantity"] = 3.0
+    with pytest.raises(RunError, match=r"the position in B is 3\.0, and fills and actions sum to 0\.0"):
+        books.portfolio.sample(0, 0)
+
+
+def test_profit_that_nobody_counted_stops_the_run(make_books):
+    """A component that moves cash says what for."""
+    books = make_books()
+    books.fill(10, 10.0)
+    books.state.accounts[0]["realised"] += 5.0
+    with pytest.raises(RunError, match=r"equity is 10000\.0, which is 0\.0 more than the deposits, .* sums to 5\.0"):
+        books.portfolio.sample(0, 0)
+
+
+def test_cash_that_is_no_number_is_left_to_the_engine(make_books):
+    """Which names the session."""
+    books = make_books()
+    books.fill(1e300, 1e300)
+    books.portfolio.sample(0, 0)
+
+    assert not math.isfinite(books.state.equity.rows()["equity"][0])
+
+
+def test_a_snapshot_goes_on_where_it_was_taken(make_books):
+    """What was summed up so far is kept, so that the next look needs new rows only."""
+    first, second = make_books(), make_books()
+    first.fill(10, 10.0)
+    first.portfolio.sample(0, 0)
+    kept = first.portfolio.get_state()
+    for name in ("fills", "ledger", "equity"):
+        getattr(second.state, name).restore(getattr(first.state, name).rows())
+    for name in ("positions", "accounts"):
+        getattr(second.state, name)[:] = getattr(first.state, name)
+    second.portfolio.set_state(kept)
+    for books in (first, second):
+        books.fill(-10, 11.0)
+        books.portfolio.sample(1, 1)
+
+    assert first.state.equity.rows().tolist() == second.state.equity.rows().tolist()
+
+
+@pytest.mark.parametrize("capital", [1_000.0, 10_000.0])
+def test_a_million_round_trips_end_flat_with_the_exact_cash(make_books, apply_all, capital):
+    """Bought and sold at 0.1, 0.1 each, with 0.1 % commission: 20 in all, to a millionth."""
+    books = make_books(cash=capital)
+    apply_all(books, np.tile([0.1, -0.1], 1_000_000), 0.1, 0.1 * 0.1 * 0.001)
+
+    assert 0.0 == books.position()[0]
+    assert abs(Decimal(float(books.state.accounts[0]["cash"])) - (Decimal(capital) - 20)) < Decimal("1e-6")
+
+
+def test_random_round_trips_end_exactly_flat(make_books, apply_all):
+    """100,000 times three fills of any size and one back: 0, not 1e-17."""
+    random = np.random.default_rng(5)
+    legs = random.uniform(0.001, 9.0, (100_000, 3)).round(9) * random.choice([-1.0, 1.0], (100_000, 1))
+    books = make_books()
+    after = apply_all(books, np.column_stack([legs, -legs.sum(axis=1)]).ravel(), 10.0, 0.0)
+
+    assert not after[3::4].any()
+    assert after[2::4].all()
