@@ -18,6 +18,7 @@ from ml4t_backtest_portfolio_standard.account import Account
 REFERENCE = Path(__file__).with_name("reference")
 _NOT_IN_RUN_FILES = ("scenario", "engine", "gate")
 _ELSEWHERE = "accounts"  # of a portfolio; run files have tables of their own for it
+_HEADING = 3  # lines of a table without rows
 BEGIN, END = "<!-- made by docs/tables.py: begin -->", "<!-- end -->"
 
 
@@ -32,8 +33,8 @@ def component_tables(host: PluginHost | None = None) -> str:
             lines += [f"### {kind}", ""]
         for ref in offered:
             config = getattr(ref.load(), "Config", None)
-            keys = [row.key for row in describe_config(config)] if config is not None else []
-            rows = _table(config) if {*keys} - {_ELSEWHERE} else ["No keys.", ""]
+            rows = _table(config) if config is not None else []
+            rows = rows if len(rows) > _HEADING else ["No keys.", ""]
             lines += [f'**`use = "{ref.name}"`** of {ref.distribution}', "", *rows]
     return "\n".join(lines).rstrip() + "\n"
 
