@@ -117,7 +117,6 @@ class World:
         value = self.pick([0.0, 7.3]) if kind in {"spin-off", "delisting"} else NAN
         pay_at = self.pick([0, self.state.now + DAY + HOUR])
         other = other if kind in {"merger", "spin-off"} and not math.isnan(ratio) else -1
-        currency = CURRENCY[symbol]
         pay_at = pay_at if kind in {"dividend", "merger"} else 0
         self.books.act(kind, symbol, ratio, amount, value, other, pay_at, CURRENCY[symbol])
         mark = self.state.instruments["mark"]
