@@ -160,7 +160,7 @@ def _interest_of(account: Account) -> Mapping[str, float] | DatedFigures | None:
     where = f"interest of account {account.name}"
     if not isinstance(interest, Mapping):
         return DatedFigures(interest, where, _SIDES)
-    rates = dict.fromkeys(_SIDES, 0.0)
+    rates: dict[str, float] = dict.fromkeys(_SIDES, 0.0)
     for side, rate in interest.items():
         if side not in rates:
             raise RunFileError(f"{where} has no {side}; give debit and credit, yearly rates")
