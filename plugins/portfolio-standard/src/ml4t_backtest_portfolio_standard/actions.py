@@ -170,11 +170,13 @@ class Actions:
             amount = closed * (basis - self._basis(symbol)) * multiplier
             self._realise(symbol, closed, price)
             if abs(kept) > abs(held):
-                position["average_price"], position["basis"], position["since"] = price, basis, state.now
+                position["average_price"], position["basis"] = price, basis
+                _begin(position, state.now)
         elif kept:
             for name, own in (("average_price", price), ("basis", basis)):
                 position[name] = (held * position[name] + kept * own) / (held + kept)
-            position["since"] = position["since"] if held else state.now
+            if held == 0.0:
+                _begin(position, state.now)
         position["quantity"] = round_to_step(held + kept, float(state.instruments[symbol]["quantity_step"]))
         if position["quantity"] == 0.0:
             _empty(position)
@@ -235,8 +237,18 @@ class Actions:
 
     def _exchanged(self, action: Action) -> float:
         """Return the cash that an action pays for a unit in the instrument's currency, at the rates of now."""
-        rates, own = self._state.accounts["rate"], int(self._state.instruments[action.symbol]["currency"])
-        return action.amount if action.currency == own else action.amount * float(rates[action.currency] / rates[own])
+        state, own = self._state, int(self._state.instruments[action.symbol]["currency"])
+        if action.currency == own:
+            return action.amount
+        rates = state.accounts["rate"]
+        cash = action.amount * float(rates[action.currency] / rates[own])
+        if not np.isfinite(cash):
+            name, into, currency = state.symbols.names[action.symbol], state.currencies[own], action.currency
+            raise RunError(
+                f"the {action.kind} of {name} pays in {state.currencies[currency]}, and no rate to {into} is known: "
+                "add the pair to [[instruments]] and to the prices"
+            )
+        return cash
 
     def _worth(self, symbol: int, quantity: float, price: float) -> float:
         """Return the cash that units of a position bring at a price."""
@@ -251,7 +263,7 @@ class Actions:
         return 0.0 if self._by_value(symbol) else float(self._state.positions[symbol]["basis"])
 
     def _cut(self, symbol: int, quantity: float, whole: bool, mark: float) -> tuple[float, float]:
-        """Return what is kept of a quantity, and what is paid in cash: fractions of a lot, or what rounds to nothing."""
+        """Return what is kept of a quantity and what is paid for: fractions of a lot, or what rounds to nothing."""
         if not (whole and np.isfinite(mark)):
             kept = round_to_step(quantity, float(self._state.instruments[symbol]["quantity_step"]))
             return kept, 0.0 if kept else quantity
@@ -277,6 +289,11 @@ class Actions:
     def set_state(self, state: dict[str, Any]) -> None:
         """Take back what ``get_state`` returned."""
         self._due, self._entered = [tuple(each) for each in state["due"]], state["entered"]
+
+
+def _begin(position: Any, now: int) -> None:
+    """Let a position begin that has met no price yet."""
+    position["since"], position["high"], position["low"] = now, np.nan, np.nan
 
 
 def _empty(position: Any) -> None:
