@@ -20,8 +20,9 @@ from ml4t.backtest import Engine, Strategy
 ARRIVES = timedelta(milliseconds=1)
 FEE = {"use": "percent", "rate": 0.00002}
 SIZE = 1_000_000
+MARGIN = {"initial_margin": 0.003, "maintenance_margin": 0.003}
 FAST, SLOW = 10, 20
-QUARTER = 15 * 60_000
+PERPETUAL = {"initial_margin": 0.005, "maintenance_margin": 0.0025}  # 5 and 2.5 %, tenfold leverage
 
 
 def quotes_of(minutes):
@@ -94,7 +95,7 @@ def run(shared, **account):
         signal={**common, "name": "quarters", "symbol": "USDJPY", "frame": quarters},
         instruments=[
             {"symbol": "RATE", "asset_class": "fx", "base": "USD", "currency": "JPY"},
-            {"symbol": "USDJPY", "asset_class": "perpetual", "currency": "JPY", "initial_margin": 0.003},
+            {"symbol": "USDJPY", "asset_class": "perpetual", "currency": "JPY", **MARGIN},
         ],
         strategy=AveragesCross(quarters["timestamp"][-1]),
         broker={"commission": FEE},
@@ -219,7 +220,7 @@ def test_a_perpetual_leaves_the_balance_of_the_issue(shared):
         feed={**common, "name": "quotes", "kind": "quote", "frame": quotes, "columns": {"event_time": "timestamp"}},
         signal={**common, "name": "orders", "frame": orders},
         instruments={"symbol": name, "asset_class": "perpetual", "currency": "USDT", "lot": 0.001, "tick": 0.1},
-        account=[{"venue": "BINANCE", "capital": {"USDT": 1_000_000}, "initial_margin": 0.005}],
+        account=[{"venue": "BINANCE", "capital": {"USDT": 1_000_000}, **PERPETUAL}],
         strategy=TwoOrders(),
         broker={"commission": {"use": "percent", "rate": 0.0005}},
         calendar="24/7",

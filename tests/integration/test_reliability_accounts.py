@@ -151,7 +151,7 @@ def test_a_position_bought_below_zero_pays_its_buyer():
 
 def test_a_total_loss_is_liquidated_flagged_and_never_nan():
     """A fall of 55 on 25 contracts takes 1.375 of 1 million; what is left is negative, and said."""
-    result, _ = oil({0: 25}, "future", account=[{"type": "margin", "initial_margin": 0.1}])
+    result, _ = oil({0: 25}, "future", account=[{"type": "margin", "initial_margin": 0.1, "maintenance_margin": 0.1}])
 
     equity = result.equity["equity"]
     assert -375_000.0 == pytest.approx(equity.min())
