@@ -38,6 +38,7 @@ from ml4t_backtest_engine_standard.assembly.accounts import (
 from ml4t_backtest_engine_standard.assembly.actions import basis_notes, read_actions
 from ml4t_backtest_engine_standard.assembly.books import build_strategies
 from ml4t_backtest_engine_standard.assembly.config import Errors
+from ml4t_backtest_engine_standard.assembly.continuous import read_continuous
 from ml4t_backtest_engine_standard.assembly.entities import Tickers
 from ml4t_backtest_engine_standard.assembly.header import header_lines
 from ml4t_backtest_engine_standard.assembly.instruments import Rules, read_instruments
@@ -49,7 +50,7 @@ __all__ = ["assemble", "build_reporter"]
 
 # Sessions are looked up in this stretch unless the run's own dates lie outside of it.
 _FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(2040, 12, 31)
-_LATER = ("table", "universe", "continuous", "benchmark")
+_LATER = ("table", "universe", "benchmark")
 _READERS = ("feed", "signal", "table")
 _MODELS = ("fill", "slippage", "commission", "impact")
 
@@ -107,6 +108,7 @@ class _Assembly:
             self._build("reporter", table, f"reporter.{i}") for i, table in enumerate(settings.get("reporter") or [])
         ]
         instruments, notes = read_instruments(settings.get("instruments") or [], tables, self.errors)
+        continuous = read_continuous(settings.get("continuous") or [], instruments, self.errors)
         currencies = find_currencies(accounts, instruments, self.errors)
         listed = [(f"actions.{place}", value) for place, value in enumerate(settings.get("actions") or [])]
         found = {where: tables.find(value, where) for where, value in listed}
@@ -129,6 +131,7 @@ class _Assembly:
             sessions=sessions,
             strategy=strategies[0].strategy,
             strategy_setup=strategies[0].setup,
+            continuous=continuous,
             books=strategies if len(strategies) > 1 else [],
             broker=broker,
             models=models,

@@ -20,6 +20,7 @@ from ml4t.backtest.interfaces import (
 from ml4t_backtest_engine_standard.assembly.accounts import Account
 from ml4t_backtest_engine_standard.assembly.actions import PlannedAction
 from ml4t_backtest_engine_standard.assembly.books import Book
+from ml4t_backtest_engine_standard.assembly.continuous import Continuous
 from ml4t_backtest_engine_standard.assembly.entities import Tickers
 from ml4t_backtest_engine_standard.assembly.instruments import Instrument, Rules
 
@@ -37,6 +38,7 @@ class Parts:
         accounts: The accounts, by number.
         currencies: Names of the run's currencies, the base currency first.
         instruments: All entries of instruments.
+        continuous: Series of futures.
         rules: Symbol, or ``*`` for the rest -> its rules of trading (``RunState.add_symbols``).
         actions: Corporate actions by when they take effect; nobody may see one before it is known.
         tickers: Which company a ticker meant; None where every one meant one.
@@ -66,6 +68,7 @@ class Parts:
     start: int
     end: int
     books: list[Book] = field(default_factory=list)
+    continuous: list[Continuous] = field(default_factory=list)
     actions: list[PlannedAction] = field(default_factory=list)
     tickers: Tickers | None = None
     tables: dict[str, str] = field(default_factory=dict)

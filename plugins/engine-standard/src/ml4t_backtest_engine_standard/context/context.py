@@ -20,8 +20,8 @@ from ml4t.backtest.interfaces.portfolio import Portfolio as Accounting
 from ml4t.backtest.interfaces.setup import Setup
 from ml4t.backtest.state import RunState
 from ml4t_backtest_engine_standard.context.adjusting import Adjustments, Basis
+from ml4t_backtest_engine_standard.context.continuous import Rolling, Series
 from ml4t_backtest_engine_standard.context.handles import to_datetime
-from ml4t_backtest_engine_standard.context.ordering import Ordering
 from ml4t_backtest_engine_standard.context.outbox import Outbox
 from ml4t_backtest_engine_standard.context.portfolio import Portfolio
 from ml4t_backtest_engine_standard.context.sizing import Sizer
@@ -43,7 +43,7 @@ class OwnBook(NamedTuple):
     numbering: tuple[int, int]
 
 
-class Context(Ordering):
+class Context(Rolling):
     """The strategy's view of the run.
 
     It holds released columns, the run's own columns and the outbox, and no engine, broker, bus or feed.
@@ -67,6 +67,7 @@ class Context(Ordering):
         marks: Marks,
         accounts: Sequence[str],
         book: OwnBook | None = None,
+        series: Mapping[str, tuple[Series, bool]] | None = None,
     ) -> None:
         self.rng = setup.rng
         self._setup = setup
@@ -81,6 +82,7 @@ class Context(Ordering):
         self._schedule = schedule
         self._adjustments = adjustments
         self._marks = marks
+        self._series = dict(series or {})
         self._bases: dict[str, Basis] = {}
         self._clients, self._tags = {}, {}
         self._opening: int | None = None

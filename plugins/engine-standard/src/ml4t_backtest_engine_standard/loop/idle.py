@@ -31,6 +31,7 @@ def idle_until(instants: Instants, chunk: Chunk, place: int, special: list[int])
         or instants.outbox.count
         or instants.broker.watches_rows
         or instants.judging.exiting
+        or instants.continuous is not None
         or not spec.drives
         or spec.kind not in EVENTS
         or (calls["on_event"] and spec.fields != EVENTS[spec.kind][1])

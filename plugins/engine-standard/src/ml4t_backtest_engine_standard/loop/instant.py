@@ -40,6 +40,7 @@ from ml4t_backtest_engine_standard.context.outbox import ORDER, Outbox
 from ml4t_backtest_engine_standard.loop.actions import CorporateActions
 from ml4t_backtest_engine_standard.loop.agenda import Agenda
 from ml4t_backtest_engine_standard.loop.columns import Columns
+from ml4t_backtest_engine_standard.loop.continuous import ContinuousSeries
 from ml4t_backtest_engine_standard.loop.delivery import EVENTS, Delivery
 from ml4t_backtest_engine_standard.loop.ensemble import gather
 from ml4t_backtest_engine_standard.loop.idle import deliver_idle, idle_until
@@ -80,6 +81,7 @@ class Instants:
         columns: Which company has which column.
         actions: Carries corporate actions out.
         contexts: One for each strategy.
+        continuous: Series of futures; None where there are none.
         books: What the portfolio keeps for each of several strategies; None where there is one.
     """
 
@@ -104,9 +106,14 @@ class Instants:
         rates = Rates(self.state, names, ages)
         self.marks = Marks(self._prices, rates if len(parts.currencies) > 1 else None)
 
+        self.continuous = None
+        if parts.continuous:
+            self.continuous = ContinuousSeries(parts.continuous, parts.instruments, parts.sessions, self.state)
+
         def make_context(setup: Setup, book: OwnBook | None) -> Context:
             views = (parts.portfolio, self.journal, Schedule(parts.sessions), setup, self.adjustments)
-            return Context(self.state, self.outbox, by_name, *views, self.marks, names, book)
+            known = self.continuous.known if self.continuous else None
+            return Context(self.state, self.outbox, by_name, *views, self.marks, names, book, known)
 
         self.strategy, self.contexts = gather(parts, self.state, self.outbox, make_context)
         self.context = self.contexts[0]
@@ -237,6 +244,8 @@ class Instants:
                 released.fold()
         if parts:
             state.known_at = now
+            if self.continuous is not None:
+                self.continuous.update(parts)
         if now < self.start:
             self.actions.take_news()
         else:
