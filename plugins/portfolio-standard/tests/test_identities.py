@@ -22,6 +22,9 @@ MULTIPLIER = (1.0, 1.0, 1.0, 5.0, 0.1, 50.0, 1.0, 1.0)
 KINDS = ("split", "stock-dividend", "dividend", "merger", "spin-off", "delisting", "expiry")
 
 
+compiled_only = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="takes minutes where nothing is compiled")
+
+
 @pytest.fixture(scope="module")
 def apply_all():
     """A function that applies many fills at one price and returns the position after each."""
@@ -264,6 +267,7 @@ def test_a_snapshot_goes_on_where_it_was_taken(make_books):
     assert first.state.equity.rows().tolist() == second.state.equity.rows().tolist()
 
 
+@compiled_only
 @pytest.mark.parametrize("capital", [1_000.0, 10_000.0])
 def test_a_million_round_trips_end_flat_with_the_exact_cash(make_books, apply_all, capital):
     """Bought and sold at 0.1, 0.1 each, with 0.1 % commission: 20 in all, to a millionth."""
@@ -274,6 +278,7 @@ def test_a_million_round_trips_end_flat_with_the_exact_cash(make_books, apply_al
     assert abs(Decimal(float(books.state.accounts[0]["cash"])) - (Decimal(capital) - 20)) < Decimal("1e-6")
 
 
+@compiled_only
 def test_random_round_trips_end_exactly_flat(make_books, apply_all):
     """100,000 times three fills of any size and one back: 0, not 1e-17."""
     random = np.random.default_rng(5)
