@@ -25,6 +25,8 @@ Python or compiled by ``numba.njit`` without a signature:
     commission(orders, i, market, params, state) -> float64   cash cost of this fill, >= 0 is a cost
     impact(orders, i, market, params, state) -> float64       signed amount added to the reference price
     apply_fill(fills, i, instruments, positions, accounts, ledger, counters) -> float64   realised P&L
+    affords(orders, i, market, commission, instruments, positions, accounts, params) -> float64   0: the fill cannot be
+                                                              paid for; only of portfolios that look at fills
 
 with ``orders`` the ORDER table, ``i`` the order's row, ``market`` a one-row MARKET array, ``params`` and
 ``state`` float64 arrays that belong to the model (parameters are data, never closures).
