@@ -434,3 +434,12 @@ def test_each_account_is_paid_by_its_own():
     portfolio.apply_action(Action("dividend", 0, NAN, 2.0, 1, NAN, -1, 0))
 
     assert [100.0, 0.0, 0.0, 120.0] == state.accounts["cash"].tolist()
+
+
+def test_closing_what_is_not_held_changes_nothing():
+    """As a symbol does that fell silent after it was sold."""
+    run = Holding(0.0)
+
+    run.portfolio.close_position(0, 5.0)
+
+    assert [] == run.rows()
