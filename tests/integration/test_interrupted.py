@@ -74,7 +74,7 @@ class Trading(Strategy):
         Path("ends").write_text(str(self.ends))
         self.grief("on_end")
 '''
-FRAMES = ("orders", "fills", "targets", "trades", "ledger", "positions", "equity", "signals", "records")
+FRAMES = ("orders", "fills", "targets", "trades", "ledger", "positions", "equity", "books", "signals", "records")
 CALLBACKS = ("scheduled", "before_trading_start", "on_event", "on_slice", "on_fill", "after_trading_end", "on_end")
 
 
