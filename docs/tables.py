@@ -12,6 +12,7 @@ import ml4t_backtest_testkit as kit
 from ml4t.backtest.hookspecs import KIND_OF_HOOK
 from ml4t.backtest.plugins import PluginHost
 from ml4t_backtest_cli.settings import describe_config
+from ml4t_backtest_engine_standard.assembly.continuous import Continuous
 from ml4t_backtest_engine_standard.assembly.instruments import Instrument
 from ml4t_backtest_portfolio_standard.account import Account
 
@@ -26,7 +27,7 @@ def component_tables(host: PluginHost | None = None) -> str:
     """Return a section per kind, and in it a table per first-party component, as its Config describes itself."""
     components = [ref for ref in (host or PluginHost()).components if ref.distribution.startswith("ml4t-backtest-")]
     lines = ["### instruments", "", *_table(Instrument), "### account", "", "Of the standard portfolio.", ""]
-    lines += _table(Account)
+    lines += [*_table(Account), "### continuous", "", *_table(Continuous)]
     for kind in KIND_OF_HOOK.values():
         offered = [ref for ref in components if ref.kind == kind and kind not in _NOT_IN_RUN_FILES]
         if offered:

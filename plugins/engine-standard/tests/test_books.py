@@ -218,7 +218,8 @@ ACTIONS = pl.DataFrame(
     ],
     infer_schema_length=None,
 )
-ACCOUNT = {"borrow": 0.2, "interest": {"debit": 0.3, "credit": 0.05}, "margin_call": "note", "initial_margin": 0.2}
+ACCOUNT = {"borrow": 0.2, "interest": {"debit": 0.3, "credit": 0.05}, "margin_call": "note"}
+ACCOUNT |= {"initial_margin": 0.2, "maintenance_margin": 0.1}
 # Shares are spun off and merged; contracts are split at most.
 KINDS = {"value": ACTIONS, "close": ACTIONS[:3], "daily": ACTIONS[:3]}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ def build_strategies(
         name = entry.name if len(entries) > 1 else type(strategy).__name__
         setup = Setup(name=name, seed=seed, base_dir=base_dir)
         books.append(Book(name=entry.name, share=entry.share, strategy=strategy, setup=setup))
-    if len({id(book.strategy) for book in books}) < len(books) and not errors.problems:
+    if not errors.problems and any(one.strategy is other.strategy for one, other in combinations(books, 2)):
         errors.add("strategy:", "one instance is given twice: make one for each book")
     return books
 
