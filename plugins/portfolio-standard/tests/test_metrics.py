@@ -92,3 +92,23 @@ def test_metrics_of_an_idle_run(make_books):
     assert (0, 0, 1000.0, 0.0) == tuple(found[n] for n in ("n_fills", "n_trades", "final_equity", "total_return"))
     assert math.isnan(found["win_rate"])
     assert math.isnan(found["turnover"])
+
+
+def test_turnover_is_at_the_rates_of_now(make_books):
+    """100 EUR bought at 2 USD each over 1,000 USD of equity, on one day of 252."""
+    books = make_books(cash=1000.0, currencies=("USD", "EUR"), currency=1)
+    books.state.accounts["rate"] = [1.0, 2.0]
+    books.fill(10, 10.0)
+    books.portfolio.sample(0, 0)
+    found = books.portfolio.metrics()
+
+    assert 200.0 / 1000.0 * 252 == pytest.approx(found["turnover"])
+    assert 1000.0 == found["final_equity"]
+
+
+def test_an_account_that_was_never_sampled_has_its_deposits(make_books):
+    """Of a run that stopped before its first close."""
+    found = make_books(cash=1000.0).portfolio.metrics()
+
+    assert (1000.0, 0.0, 0) == (found["final_equity"], found["total_return"], found["n_trades"])
+    assert math.isnan(found["turnover"])

@@ -4,6 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from ml4t_backtest_portfolio_standard.booking import post
+
 
 def test_partial_closes_pair_with_the_oldest_lots(make_books):
     """100 bought in two lots and sold in two sales make three trips; commissions are split by quantity."""
@@ -170,16 +172,37 @@ def test_a_merger_moves_lots_to_the_new_symbol(make_books):
     )
 
 
-def test_a_merger_for_cash_ends_trips_now_though_it_is_paid_later(make_books):
+@pytest.mark.parametrize("pay_at", [0, 50], ids=["at-once", "later"])
+@pytest.mark.parametrize(("held", "side"), [(5, "long"), (-5, "short")])
+def test_a_merger_for_cash_ends_trips_now_whenever_it_is_paid(make_books, pay_at, held, side):
     """Two companies bought on one day are no merger into each other."""
     books = make_books()
     books.fill(10, 20.0)
-    books.fill(-5, 30.0, symbol=1)
-    books.act("merger", amount=22.0, pay_at=50)
-    books.act("merger", symbol=1, amount=33.0, pay_at=50)
+    books.fill(held, 30.0, symbol=1)
+    books.act("merger", amount=22.0, pay_at=pay_at)
+    books.act("merger", symbol=1, amount=33.0, pay_at=pay_at)
     columns = ("symbol", "side", "quantity", "exit_price", "pnl", "exit_order_id")
 
-    assert [("A", "long", 10.0, 22.0, 20.0, None), ("B", "short", 5.0, 33.0, -15.0, None)] == rows_of(books, *columns)
+    expected = [("A", "long", 10.0, 22.0, 20.0, None), ("B", side, 5.0, 33.0, held * 3.0, None)]
+    assert expected == rows_of(books, *columns)
+
+
+def test_lots_that_round_to_nothing_go_into_the_last(make_books):
+    """Four lots of one unit and one unit for four."""
+    books = make_books(quantity_step=1.0)
+    for _ in range(4):
+        books.fill(1, 10.0)
+    books.act("split", ratio=0.25)
+
+    assert [(1.0, 40.0, 3)] == rows_of(books, "quantity", "entry_price", "entry_order_id")
+
+
+def test_a_ledger_that_splits_what_is_not_held_has_no_trips(make_books):
+    """As another component may have written it."""
+    books = make_books()
+    post(books.state, 0, "split", 0.0, symbol=0, quantity=0.5, price=1.0)
+
+    assert 0 == books.portfolio.trades().height
 
 
 @pytest.mark.parametrize(("ratio", "left"), [(1.0, -2.0), (3.0, 18.0)])
