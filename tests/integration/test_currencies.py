@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from ml4t.backtest import Engine, Strategy
-from ml4t.backtest.errors import RunError
+from ml4t.backtest.errors import DataError, RunError
 
 DAYS = [date(2021, 3, day) for day in (1, 2, 3, 4, 5)]
 PAIR = {"symbol": "EURUSD", "asset_class": "fx", "base": "EUR", "currency": "USD"}
@@ -220,6 +220,14 @@ def test_a_rate_that_is_too_old_stops_the_run():
     ):
         run(plan, stocks, pairs)
     assert 10 == run(plan, stocks, pairs, account={"max_fx_age": 9}).equity.height
+
+
+def test_an_action_in_a_currency_of_which_the_run_knows_nothing_is_refused():
+    """Before the run, with the first action of each."""
+    dividend = {"symbol": "SAP", "kind": "dividend", "ex_date": DAYS[2], "amount": 1.0, "currency": "GBP"}
+    said = r"actions are in GBP \(a dividend of SAP\), the run has USD, EUR: name the currency"
+    with pytest.raises(DataError, match=said):
+        run(Plan(), STOCKS, RATES, actions=pl.DataFrame([dividend]))
 
 
 # --- real rates ---------------------------------------------------------------------------------------------

@@ -12,11 +12,20 @@ import numpy as np
 from ml4t.backtest.core.sessions import SessionTable
 from ml4t.backtest.errors import DataError
 from ml4t.backtest.interfaces import TableSource
+from ml4t_backtest_engine_standard.assembly.actions import PlannedAction
 from ml4t_backtest_engine_standard.assembly.config import Errors
 from ml4t_backtest_engine_standard.assembly.instruments import Instrument
 from ml4t_backtest_engine_standard.assembly.tables import Tables
 
-__all__ = ["Account", "Accounts", "dated_settings", "find_currencies", "read_accounts", "takes_accounts"]
+__all__ = [
+    "Account",
+    "Accounts",
+    "check_currencies",
+    "dated_settings",
+    "find_currencies",
+    "read_accounts",
+    "takes_accounts",
+]
 
 _CAPITAL = 100_000.0
 _MAX_FX_AGE = 5
@@ -159,6 +168,22 @@ def find_currencies(accounts: Accounts, instruments: Sequence[Instrument], error
         if row.base and row.base == (row.currency or base):
             errors.add("instruments", f"of {row.symbol} has base {row.base}, in which its price is: name its currency")
     return list(dict.fromkeys(named))
+
+
+def check_currencies(actions: Sequence[PlannedAction], currencies: Sequence[str]) -> None:
+    """Refuse actions that pay in a currency of which the run knows nothing.
+
+    Raises:
+        DataError: With the currencies, and the first action of each.
+    """
+    strange: dict[str, PlannedAction] = {}
+    for action in actions:
+        if action.currency and action.currency not in currencies:
+            strange.setdefault(action.currency, action)
+    if strange:
+        first = [f"{name} (a {action.kind} of {action.symbol})" for name, action in strange.items()]
+        remedy = "name the currency in capital or of an instrument, or take them out"
+        raise DataError(f"actions are in {', '.join(first)}, the run has {', '.join(currencies)}: {remedy}")
 
 
 def dated_settings(accounts: Accounts, tables: Tables, sessions: SessionTable) -> list[dict[str, Any]]:

@@ -30,6 +30,7 @@ from ml4t.backtest.interfaces import (
 from ml4t.backtest.plugins import PluginHost, find_standard
 from ml4t_backtest_engine_standard.assembly.accounts import (
     Accounts,
+    check_currencies,
     dated_settings,
     find_currencies,
     read_accounts,
@@ -124,6 +125,7 @@ class _Assembly:
         self._open(sources, window, models.fill.rules.market)
         specs = [source.spec for source in sources]
         actions = read_actions(tables, found, sessions, specs)
+        check_currencies(actions, currencies)
         parts = Parts(
             name=settings.get("name") or "run",
             seed=settings.get("seed") or 0,
