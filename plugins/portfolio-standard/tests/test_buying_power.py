@@ -337,7 +337,7 @@ def test_an_order_of_a_symbol_without_a_mark_cannot_be_judged(make_desk):
     assert [""] == make_desk(type="unlimited", marks=[math.nan, 1.0]).judge((0, 1))
 
 
-@pytest.mark.parametrize("quantity", [math.nan, math.inf, 0.0])
+@pytest.mark.parametrize("quantity", [math.nan, math.inf, -math.inf, 2e15, 0.0])
 def test_what_no_broker_takes_is_left_to_the_broker(make_desk, quantity):
     """It keeps the broker's reason, as do unknown symbols and what was refused before."""
     desk = make_desk(capital=1.0)

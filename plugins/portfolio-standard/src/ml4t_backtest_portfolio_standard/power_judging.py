@@ -25,6 +25,7 @@ _NO_POWER, _SHORT, _NOT_BORROWABLE, _NO_MARK = (
     REASONS.index(reason) for reason in ("no-buying-power", "short-not-allowed", "not-borrowable", "no-mark")
 )
 _MOST_STEPS: Final = 60
+_MOST: Final = 1e15  # units; what is more, or no number, is for the broker to refuse
 
 
 def _plain(function: Function) -> Function:
@@ -43,7 +44,7 @@ def wishes_of(requests: NDArray[np.void], state: RunState) -> list[float]:
     wishes = []
     for request in requests:
         quantity, order_id, wish = float(request["quantity"]), int(request["order_id"]), 0.0
-        if request["reason"] == 0 and np.isfinite(quantity) and 0 <= request["symbol"] < len(state.symbols):
+        if request["reason"] == 0 and abs(quantity) <= _MOST and 0 <= request["symbol"] < len(state.symbols):
             if request["action"] == _ORDER and not _closes_only(request):
                 wish = before[order_id] = quantity
             elif request["action"] == _AMEND:
