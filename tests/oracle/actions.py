@@ -53,6 +53,8 @@ def _apply(desk: Desk, action: Action) -> None:
             assert ratio is not None
             if mark is not None:
                 desk.marks[symbol] = mark - ratio * (value or NOTHING)
+            if value is not None and action.new_symbol not in desk.marks:
+                desk.marks[action.new_symbol], desk.marked_at[action.new_symbol] = value, desk.now
             _spin_off(desk, action, ratio, value or NOTHING)
         case "delisting":
             end_orders(desk, symbol, "corporate-action")

@@ -217,20 +217,28 @@ def affords(desk: Desk, order: Order, quantity: Decimal, price: Decimal, cost: D
     """Whether a fill can be paid for: "a cash account cannot pay more than its cash (commission included)"."""
     place = desk.scenario.account(order.symbol)
     account = desk.scenario.accounts[place]
-    if account.check not in ("fill", "both") or account.type == "unlimited":
-        return True
-    rate = desk.accounts.rates.of(desk.scenario.currency(order.symbol))
     position = desk.accounts.quantity(order.symbol)
-    if account.type == "cash":
-        if quantity < 0 and position + quantity < 0 and desk.accounts.settles(order.symbol) == "value":
-            return False  # nothing is sold below zero
-        paid = (quantity * price * desk.accounts.multiplier(order.symbol) + cost) * rate
-        return paid <= 0 or paid <= desk.accounts.cash(place, settled=not account.use_unsettled)
-    if abs(position + quantity) <= abs(position) and position * (position + quantity) >= 0:
+    after = position + quantity
+    reduces = abs(after) <= abs(position) and position * after >= 0
+    if account.check not in ("fill", "both") or account.type == "unlimited" or reduces:
         return True
-    # what it pays for counts at its price
-    held = [symbol for symbol in desk.accounts.held(place) if symbol != order.symbol]
-    needed = [desk.accounts.requirement(symbol, abs(desk.accounts.quantity(symbol)), initial=True) for symbol in held]
-    needed.append(desk.accounts.requirement(order.symbol, abs(position + quantity), initial=True, at=price))
-    lost = quantity * (price - desk.marks.get(order.symbol, price)) * desk.accounts.multiplier(order.symbol)
-    return not _exceeds(sum(needed, NOTHING), desk.accounts.equity(place) - (cost + lost) * rate)
+    if desk.accounts.equity(place) <= 0:
+        return False
+    marked = {order.symbol: desk.marks.get(order.symbol, price)}
+    units = {symbol: abs(desk.accounts.quantity(symbol)) for symbol in desk.accounts.held(place)} | {
+        order.symbol: abs(after)
+    }
+    needed = {
+        symbol: desk.accounts.requirement(symbol, each, initial=True, at=marked.get(symbol))
+        for symbol, each in units.items()
+    }
+    if account.type == "margin":
+        return not _exceeds(sum(needed.values(), NOTHING), desk.accounts.equity(place))
+    by_value = desk.accounts.settles(order.symbol) == "value"
+    if by_value and after < 0 and quantity < 0:
+        return False  # nothing is sold below zero
+    rate = desk.accounts.rates.of(desk.scenario.currency(order.symbol))
+    paid = (quantity * price * desk.accounts.multiplier(order.symbol) if by_value else NOTHING) + cost
+    claimed = [each for symbol, each in needed.items() if desk.accounts.settles(symbol) != "value"]
+    hand = desk.accounts.cash(place, settled=not account.use_unsettled)
+    return not _exceeds(paid * rate + sum(claimed, NOTHING), hand)

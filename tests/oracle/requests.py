@@ -95,8 +95,6 @@ def _bracket(desk: Desk, asked: Bracket) -> None:
         family.append(_order(desk, Place(f"{asked.name}.target", **away, limit_price=asked.target_price)))
     for child in family[1:]:
         child.group = family[1:]
-        if entry.name in desk.cut:  # "An entry that a risk manager cuts takes its children with it"
-            child.size = child.original = desk.cut[child.name] = family[0].size
     for order in family:
         submit(desk, order)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+from .accounts import STEP
 from .book import Order
 from .desk import Desk
 from .requests import on_tick
@@ -28,9 +29,9 @@ def restate(desk: Desk, symbol: str, factor: Decimal) -> None:
     nothing_left = []
     for order in _orders_of(desk, symbol):
         size = order.size
-        filled = order.filled * factor
+        filled = (order.filled * factor).quantize(STEP)
         order.size = filled + _left(desk, size - order.filled, factor)
-        order.original = order.original * factor if order.original != size else order.size
+        order.original = order.size + (order.original - size) * factor
         if "size" in order.pending:
             order.pending["size"] = filled + _left(desk, order.pending["size"] - order.filled, factor)
         order.filled = filled
@@ -50,7 +51,7 @@ def _orders_of(desk: Desk, symbol: str) -> list[Order]:
 
 def _left(desk: Desk, remaining: Decimal, factor: Decimal) -> Decimal:
     """Return a remainder in new units: "The remainder is truncated to lots"."""
-    return desk.whole_lots(remaining * factor) if remaining % desk.lot == 0 else remaining * factor
+    return desk.whole_lots(remaining * factor) if remaining % desk.lot == 0 else (remaining * factor).quantize(STEP)
 
 
 def _divide(desk: Desk, order: Order, factor: Decimal) -> None:

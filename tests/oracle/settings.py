@@ -51,11 +51,8 @@ def world_of(scenario: Scenario) -> dict[str, Any]:
     common: dict[str, Any] = ({"lot": rules.lot} if rules.lot else {}) | ({"tick": rules.tick} if rules.tick else {})
     common |= {"allow_negative_prices": True} if rules.negative else {}
     listings = [{"symbol": "*"} | common, *(common | _listing(scenario, each) for each in scenario.listings)]
-    world: dict[str, Any] = {"instruments": listings}
-    if scenario.accounts == (Account(),):
-        world["capital"] = 1_000_000
-    else:
-        world |= {"base_currency": scenario.base, "account": [_account(scenario, each) for each in scenario.accounts]}
+    world: dict[str, Any] = {"instruments": listings, "base_currency": scenario.base}
+    world["account"] = [_account(scenario, each) for each in scenario.accounts]
     return world | ({"actions": _actions(scenario)} if scenario.actions else {})
 
 

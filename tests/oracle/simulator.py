@@ -32,7 +32,7 @@ from .matching import match_at_the_close, match_row
 from .power import judge
 from .requests import carry_out
 from .sampling import Sample, Sampler, called
-from .scenario import Bar, Bracket, Cancel, Place, Quote, Row, Scenario, Step
+from .scenario import Bar, Bracket, Cancel, Place, Quote, Row, Scenario, Step, names_of
 from .silence import listen, note_prices
 from .views import exact
 
@@ -164,7 +164,9 @@ def _carry_out(desk: Desk, wanted: list[Step]) -> None:
     sizes: dict[str, Decimal] = {}
     for request in requests:
         if isinstance(request, (Place, Bracket)) and isfinite(request.quantity):
-            sizes[request.name] = abs(Decimal(request.quantity))
+            sizes |= dict.fromkeys(names_of(request), abs(Decimal(request.quantity)))
+        if isinstance(request, Bracket) and request.name in desk.cut:
+            desk.cut |= dict.fromkeys(names_of(request), desk.cut[request.name])
         if isinstance(request, Place) and request.parent in desk.cut and request.parent in sizes:
             # "An entry that a risk manager cuts takes its children with it, to the same part"
             part = desk.whole_lots(sizes[request.name] * desk.cut[request.parent] / sizes[request.parent])

@@ -1,6 +1,6 @@
-"""The engine and the simulator agree, fill by fill and transition by transition.
+"""The engine and the simulator agree, fill by fill, transition by transition, and in every row of ledger and equity.
 
-Two hundred scenarios in every run; ten thousand with
+Some hundred scenarios in every run; ten thousand of orders and ten thousand of accounts with
 
     uv run pytest tests/oracle -m exhaustive
 
@@ -15,6 +15,7 @@ from oracle.scenario import Scenario
 from oracle.scenarios import random_scenario
 from oracle.shrink import kind_of, smaller, snippet
 from oracle.variants import below_zero, in_fractions, without_volume
+from oracle.worlds import random_world
 
 from ml4t.backtest import BacktestError
 
@@ -46,6 +47,12 @@ def test_random_scenarios_agree(first):
     check(range(first, first + PIECE))
 
 
+@pytest.mark.parametrize("first", range(0, A_FEW, PIECE))
+def test_random_worlds_agree(first):
+    """Accounts, currencies, instruments, corporate actions and payments, with all of the above."""
+    check(range(first, first + PIECE), make=random_world)
+
+
 @pytest.mark.parametrize("change", VARIANTS)
 def test_other_numbers_agree(change):
     """Prices around zero, fractions of units, no volumes."""
@@ -64,6 +71,13 @@ def test_a_thousand_scenarios_with_other_numbers_agree(change):
 def test_ten_thousand_scenarios_agree(first):
     """The same at length."""
     check(range(first, first + 500))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("first", range(0, TEN_THOUSAND, 500))
+def test_ten_thousand_worlds_agree(first):
+    """The same at length."""
+    check(range(first, first + 500), make=random_world)
 
 
 def test_a_difference_is_made_smaller():
