@@ -110,6 +110,7 @@ class SimulationBroker(Broker):
         self._fields: dict[str, tuple[int, NDArray[np.int64]]] = {}
         self._volumes: dict[str, NDArray[np.float64]] = {}
         self._restated: dict[int, float] = {}
+        self._rows_of_fill = 4 if state.accounts["converts"].any() else 2  # of the ledger
 
     def submit(self, requests: NDArray[np.void]) -> None:
         """Accept or refuse requests in order; see ``Broker.submit``."""
@@ -246,7 +247,7 @@ class SimulationBroker(Broker):
             state.order_events.reserve(meetings * (4 + int(self._models.setup[LEGS])))
         state.order_events.reserve(meetings)
         state.fills.reserve(meetings)
-        state.ledger.reserve(4 * meetings)
+        state.ledger.reserve(self._rows_of_fill * meetings)
 
     def _volumes_of(self, rows: Rows, start: int, stop: int) -> NDArray[np.float64]:
         from ml4t_backtest_broker_simulation.volume import VOLUMES

@@ -22,7 +22,8 @@ class Portfolio(ABC):
 
     Attributes:
         apply_fill: ``(fills, i, instruments, positions, accounts, ledger, counters) -> float64``; called by
-            the broker's loop for each new FILL row; ledger room is reserved by the broker (four rows a fill).
+            the broker's loop for each new FILL row; ledger room is reserved by the broker (two rows a fill, four
+            where ACCOUNT.converts is set when it opens).
         affords, affords_params: Optional, and then both: ``(orders, i, market, commission, instruments, positions,
             accounts, params) -> float64``, 0 where the fill in ``market[0]`` (price paid, signed quantity) cannot be
             paid for; the broker asks before each fill and then ends the order as cancelled, ``no-buying-power``.
