@@ -13,13 +13,13 @@ import polars as pl
 
 from ml4t.backtest.core.stamps import StampRule, parse_duration
 from ml4t.backtest.errors import DataError
-from ml4t.backtest.interfaces import DataFeed, FillRules, Portfolio, SignalSource, SourceSpec, Window
+from ml4t.backtest.interfaces import DataFeed, FillRules, Portfolio, SignalSource, SourceSpec, TableSource, Window
 from ml4t.backtest.state import EQUITY, LEDGER, LEDGER_KINDS, RunState
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["PlainCommission", "PlainFill", "PlainPortfolio", "RowsFeed", "RowsSignal", "plain"]
+__all__ = ["PlainCommission", "PlainFill", "PlainPortfolio", "RowsFeed", "RowsSignal", "RowsTable", "plain"]
 
 _BAR = ("open", "high", "low", "close", "volume")
 
@@ -103,6 +103,21 @@ class RowsSignal(_Rows, SignalSource):
         rule = StampRule(convention="label", origin=f"<{name}>")
         fields = tuple(field for field in rows.columns if field not in ("symbol", "timestamp"))
         self._spec = SourceSpec(name=name, kind="signal", fields=fields, rule=rule, drives=False)
+
+
+class RowsTable(TableSource):
+    """The rows of a polars frame.
+
+    Args:
+        rows: What the run is to read.
+    """
+
+    def __init__(self, rows: pl.DataFrame) -> None:
+        self._rows = rows
+
+    def read(self) -> pl.DataFrame:
+        """Return the rows."""
+        return self._rows
 
 
 class _Model:

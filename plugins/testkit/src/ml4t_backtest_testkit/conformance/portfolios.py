@@ -16,7 +16,7 @@ from ml4t_backtest_testkit.conformance.rules import Conformance
 from ml4t_backtest_testkit.engines import RandomTrader, plain_engine
 from ml4t_backtest_testkit.market import random_market
 from ml4t_backtest_testkit.plain_broker import PlainBroker
-from ml4t_backtest_testkit.reference import PlainCommission
+from ml4t_backtest_testkit.reference import PlainCommission, RowsTable
 
 __all__ = ["PortfolioConformance"]
 
@@ -43,14 +43,29 @@ class PortfolioConformance(Conformance):
     def make_engine(self, make_portfolio: MakePortfolio, prices: pl.DataFrame) -> Callable[..., Engine]:
         """A function that returns a new engine over the portfolio and a strategy that trades at random."""
 
-        def make(*, compiled: bool = True) -> Engine:
+        def make(*, compiled: bool = True, **further: Any) -> Engine:
             broker = {"use": PlainBroker(compiled), "commission": PlainCommission()}
             portfolio = make_portfolio()
             instruments = [{"symbol": "BAB", "multiplier": 5.0, "lot": 0.1}]
-            settings: dict[str, Any] = {"capital": _CAPITAL, "instruments": instruments, "seed": 9}
+            settings: dict[str, Any] = {"capital": _CAPITAL, "instruments": instruments, "seed": 9, **further}
             return plain_engine(RandomTrader(), prices, broker=broker, portfolio=portfolio, **settings)
 
         return make
+
+    @pytest.fixture
+    def acted(self, make_portfolio: MakePortfolio, make_engine: Callable[..., Engine], prices: pl.DataFrame) -> Result:
+        """The same with a split and a dividend of each symbol; skipped where the portfolio takes no actions."""
+        if type(make_portfolio()).apply_action is Portfolio.apply_action:
+            pytest.skip("this portfolio takes no corporate actions")
+        days = prices["timestamp"].dt.date().unique().sort().to_list()
+        kinds = (("split", days[30], {"ratio": 2.0}), ("dividend", days[50], {"amount": 0.5}))
+        rows = [
+            {"symbol": symbol, "kind": kind, "ex_date": day, "ratio": None, "amount": None, **figure}
+            for symbol in prices["symbol"].unique().sort()
+            for kind, day, figure in kinds
+        ]
+        actions = pl.DataFrame(rows, schema_overrides={"ratio": pl.Float64, "amount": pl.Float64})
+        return make_engine(actions=[{"use": RowsTable(actions)}]).run()
 
     @pytest.fixture
     def result(self, make_engine: Callable[..., Engine]) -> Result:
@@ -147,3 +162,27 @@ class PortfolioConformance(Conformance):
         assert {float, int} >= {type(value) for value in result.metrics.values()}
         assert all(name == name.lower() and " " not in name for name in result.metrics)
         assert isinstance(result.trades, pl.DataFrame)
+
+    def test_equity_is_a_number(self, result: Result) -> None:
+        """TK-A13: no column of a sample is NaN or infinite."""
+        equity = result.state.equity.rows()
+        assert all(np.isfinite(equity[name]).all() for name in equity.dtype.names or ())
+
+    def test_actions_leave_ledger_rows(self, acted: Result) -> None:
+        """TK-A14: fills and ledger quantities sum to positions, and amounts to cash, where actions are taken."""
+        state = acted.state
+        ledger, fills = state.ledger.rows(), state.fills.rows()
+        held = np.zeros(len(state.symbols))
+        np.add.at(held, fills["symbol"], fills["quantity"])
+        own = ledger["symbol"] >= 0
+        np.add.at(held, ledger["symbol"][own], ledger["quantity"][own])
+        assert np.allclose(held, state.positions["quantity"], rtol=0.0, atol=1e-6)
+        assert ledger["amount"].sum() == pytest.approx(state.accounts["cash"].sum(), abs=_CENT)
+        assert {"split", "dividend"} <= {LEDGER_KINDS[kind] for kind in ledger["kind"]}
+
+    def test_profit_explains_equity_through_actions(self, acted: Result) -> None:
+        """TK-A15: with dividends, interest, borrow, funding and rates it does so where actions are taken."""
+        equity = acted.state.equity.rows()
+        earned = ("realised", "unrealised", "dividends", "interest", "borrow", "funding", "fx_pnl")
+        profit = sum(equity[name] for name in earned) - equity["commission"]
+        assert np.allclose(_CAPITAL + profit, equity["equity"], rtol=0.0, atol=_CENT)
