@@ -81,7 +81,7 @@ def match_row(desk: Desk, row: Row) -> None:
         _carry_out(desk, order, meeting, hand)
     desk.newest[row.symbol] = row
     # "recorded after all fills of the row"
-    ends = [(order, *end) for order in desk.working(row.symbol) if (end := _after_row(desk, order, hand))]
+    ends = [(order, *end) for order in desk.working(row.symbol) if (end := _end_with_row(desk, order, hand))]
     desk.end_all(ends)
 
 
@@ -159,6 +159,17 @@ def fill(
     desk.after_fill(order, quantity, meeting.price, meeting.phase, formed_at)
 
 
+def _end_with_row(desk: Desk, order: Order, hand: RowAtHand) -> tuple[str, str] | None:
+    """Return how an order ends with a row, or with the session that ends with it.
+
+    "What such an end does to children and groups comes after all ends of that row or close."
+    """
+    end = _after_row(desk, order, hand)
+    if end is None and hand.ends_session and hand.row.end == desk.now:
+        return end_of_session(desk, order, desk.session_of(desk.now))
+    return end
+
+
 def _after_row(desk: Desk, order: Order, hand: RowAtHand) -> tuple[str, str] | None:
     """Move the trail of an order, let amendments hold, fix its day; return (status, reason) where it ends."""
     row = hand.row
@@ -208,3 +219,15 @@ def match_at_the_close(desk: Desk, rows: list[Row]) -> None:
                 each.events = []
             meeting = Meeting(CLOSE, Decimal(row.close), "same-close")
             _carry_out(desk, order, meeting, RowAtHand(row, ends_session=True))
+
+
+def end_of_session(desk: Desk, order: Order, session: int) -> tuple[str, str] | None:
+    """Return how an order ends with a session, if it does."""
+    over = {"DAY": "day-over", "CLS": "close-missed", "OPG": "open-missed"}
+    if order.cancelled_at is not None and order.cancelled_at <= desk.now:
+        return "cancelled", order.ends_as if order.asked_to_end else "one-cancels-other"
+    if order.time_in_force in over and order.day is not None and order.day <= session:
+        return "expired", over[order.time_in_force]
+    if order.expires_at is not None and order.expires_at <= desk.now:
+        return "expired", "date-reached"
+    return None

@@ -122,7 +122,8 @@ def _whole(order: Order) -> Decimal:
 
 
 def _finite(quantity: float) -> Decimal:
-    return Decimal(quantity) if math.isfinite(quantity) else NOTHING
+    known = math.isfinite(quantity) and abs(quantity) <= 1e15  # others the broker refuses with a reason of their own
+    return Decimal(quantity) if known else NOTHING
 
 
 def _only_reduces(desk: Desk, on_its_way: Open, wish: Wish) -> bool:
@@ -232,12 +233,12 @@ def affords(desk: Desk, order: Order, quantity: Decimal, price: Decimal, cost: D
         symbol: desk.accounts.requirement(symbol, each, initial=True, at=marked.get(symbol))
         for symbol, each in units.items()
     }
+    rate = desk.accounts.rates.of(desk.scenario.currency(order.symbol))
     if account.type == "margin":
-        return not _exceeds(sum(needed.values(), NOTHING), desk.accounts.equity(place))
+        return not _exceeds(sum(needed.values(), NOTHING), desk.accounts.equity(place) - cost * rate)
     by_value = desk.accounts.settles(order.symbol) == "value"
     if by_value and after < 0 and quantity < 0:
         return False  # nothing is sold below zero
-    rate = desk.accounts.rates.of(desk.scenario.currency(order.symbol))
     paid = (quantity * price * desk.accounts.multiplier(order.symbol) if by_value else NOTHING) + cost
     claimed = [each for symbol, each in needed.items() if desk.accounts.settles(symbol) != "value"]
     hand = desk.accounts.cash(place, settled=not account.use_unsettled)

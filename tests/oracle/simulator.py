@@ -28,7 +28,7 @@ from . import actions, payments
 from .accounts import Entry
 from .book import Fill, Order, Transition
 from .desk import Desk
-from .matching import match_at_the_close, match_row
+from .matching import end_of_session, match_at_the_close, match_row
 from .power import judge
 from .requests import carry_out
 from .sampling import Sample, Sampler, called
@@ -58,7 +58,8 @@ def simulate(scenario: Scenario) -> Outcome:
     calls: list[tuple[int, int]] = []
     opens, closes = ([session[end] for session in scenario.sessions] for end in (0, 1))
     told = 0  # fills that the script has heard of
-    for now in _instants(scenario):
+    instants = _instants(scenario)
+    for now in instants:
         desk.now = now
         rows = _rows_at(scenario, now)
         touching = now in opens and now in closes  # rows that end here formed before the session that opens here
@@ -91,7 +92,7 @@ def simulate(scenario: Scenario) -> Outcome:
             payments.vary(desk.accounts, now)
             actions.expire(desk, desk.accounts, closes.index(now))
             samples.append(sampler.take(desk, closes.index(now)))
-        if touching:
+        if touching and now < instants[-1]:  # what comes after the last instant does not come
             actions.take_effect(desk, opens.index(now))
     for order in desk.orders:  # "At the end of the run what is still open is cancelled (`end-of-run`)."
         if not order.is_over:
@@ -216,16 +217,5 @@ def _end_session(desk: Desk) -> None:
     if desk.now not in closes:
         return
     session = closes.index(desk.now)
-    ends = [(order, *end) for order in desk.working() if (end := _end_of(desk, order, session))]
+    ends = [(order, *end) for order in desk.working() if (end := end_of_session(desk, order, session))]
     desk.end_all(ends)
-
-
-def _end_of(desk: Desk, order: Order, session: int) -> tuple[str, str] | None:
-    over = {"DAY": "day-over", "CLS": "close-missed", "OPG": "open-missed"}
-    if order.cancelled_at is not None and order.cancelled_at <= desk.now:
-        return "cancelled", order.ends_as if order.asked_to_end else "one-cancels-other"
-    if order.time_in_force in over and order.day is not None and order.day <= session:
-        return "expired", over[order.time_in_force]
-    if order.expires_at is not None and order.expires_at <= desk.now:
-        return "expired", "date-reached"
-    return None
