@@ -74,13 +74,33 @@ def first_wrong(instruments: Table, positions: Table, accounts: Table, balances:
         slack = CLOSE * max(1.0, balances[k, MOVED])
         if not np.isfinite(cash):
             continue
-        if not abs(balances[k, CASH] - cash) <= slack or not abs(balances[k, SETTLED] - accounts[k]["settled"]) <= slack:
+        if (
+            not abs(balances[k, CASH] - cash) <= slack
+            or not abs(balances[k, SETTLED] - accounts[k]["settled"]) <= slack
+        ):
             return k + 1
     for s in range(len(positions)):
         slack = CLOSE * max(1.0, held[s, TRADED]) + instruments[s]["quantity_step"]
         if not abs(held[s, QUANTITY] - positions[s]["quantity"]) <= slack:
             return -(s + 1)
     return 0
+
+
+@compiled
+def look(
+    fills: Table,
+    ledger: Table,
+    instruments: Table,
+    positions: Table,
+    accounts: Table,
+    seen: Integers,
+    rows: Integers,
+    balances: Floats,
+    held: Floats,
+) -> int:
+    """Sum up and compare in one call; see ``sum_up`` and ``first_wrong``."""
+    sum_up(fills, ledger, accounts[0]["currencies"], seen, rows, balances, held)
+    return first_wrong(instruments, positions, accounts, balances, held)
 
 
 class Identities:
@@ -109,10 +129,9 @@ class Identities:
             grown[: len(self._held)] = self._held
             self._held = grown
         self._rows[0], self._rows[1] = state.fills.count, state.ledger.count
-        add, compare = _compile_checks()
-        counted = (self._seen, self._rows, self._balances, self._held)
-        add(state.fills.data, state.ledger.data, len(state.currencies), *counted)
-        wrong = compare(state.instruments, state.positions, state.accounts, self._balances, self._held)
+        fixed = (state.instruments, state.positions, state.accounts)
+        sums = (self._seen, self._rows, self._balances, self._held)
+        wrong = _compile_look()(state.fills.data, state.ledger.data, *fixed, *sums)
         if wrong > 0:
             row = state.accounts[wrong - 1]
             raise RunError(
@@ -156,10 +175,7 @@ class Identities:
 
 
 @cache
-def _compile_checks() -> tuple[Callable[..., None], Callable[..., int]]:
-    fills, ledger, instruments, positions, accounts = map(
-        columns, (tables.FILL, tables.LEDGER, tables.INSTRUMENT, tables.POSITION, tables.ACCOUNT)
-    )
+def _compile_look() -> Callable[..., int]:
+    columns_of = (tables.FILL, tables.LEDGER, tables.INSTRUMENT, tables.POSITION, tables.ACCOUNT)
     integers, floats = numba.int64[::1], numba.float64[:, ::1]
-    add = keep(sum_up, numba.void, fills, ledger, numba.int64, integers, integers, floats, floats)
-    return add, keep(first_wrong, numba.int64, instruments, positions, accounts, floats, floats)
+    return keep(look, numba.int64, *map(columns, columns_of), integers, integers, floats, floats)
