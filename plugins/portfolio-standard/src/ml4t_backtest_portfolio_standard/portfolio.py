@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numba
@@ -218,8 +219,9 @@ class PortfolioAccounting(Portfolio):
         known = row_of_session < len(state.session_opens)
         sums = self._sums(int(state.session_opens[row_of_session]) if known else _NEVER)
         _compile_totals()[1](state.accounts, self._counted, self._carried, sums)
-        self._check_equity(sums)
-        state.equity.reserve(1)[state.counters[state.EQUITY]] = (timestamp, session, *sums[_COLUMNS].tolist())
+        values = sums.tolist()
+        self._check_equity(values)
+        state.equity.reserve(1)[state.counters[state.EQUITY]] = (timestamp, session, *_COLUMNS(values))
         state.counters[state.EQUITY] += 1
         if self._books is not None:
             self._books.sample(timestamp, session)
@@ -241,12 +243,11 @@ class PortfolioAccounting(Portfolio):
                 position["basis"] = mark
                 post(state, place_of(state, symbol), "variation", amount, symbol=symbol, price=mark)
 
-    def _check_equity(self, sums: NDArray[np.float64]) -> None:
-        earned = sums[_EARNED].tolist()
-        sizes = sums[_SIZES].tolist()
+    def _check_equity(self, values: list[float]) -> None:
+        earned, sizes = _EARNED(values), _SIZES(values)
         deposits = float(self._carried[totals.S_DEPOSITS])
         moved = sum(map(abs, earned)) + sum(map(abs, sizes))
-        self._identities.check_equity(float(sums[totals.EQUITY]), deposits, sum(earned) - sizes[0], moved)
+        self._identities.check_equity(values[totals.EQUITY], deposits, sum(earned) - sizes[0], moved)
 
     def trades(self) -> pl.DataFrame:
         """Return the round trips so far, first in first out; what is open comes last.
@@ -274,12 +275,14 @@ class PortfolioAccounting(Portfolio):
         return self._totals
 
 
-_EARNED = [
-    totals.TOTALS.index(name)
-    for name in ("realised", "unrealised", "dividends", "interest", "borrow", "funding", "fx_pnl")
-]
-_COLUMNS = [totals.TOTALS.index(name) for name in (tables.EQUITY.names or ())[2:]]
-_SIZES = [totals.TOTALS.index(name) for name in ("commission", "cash", "gross_exposure")]
+def _picker(*names: str) -> Callable[[list[float]], tuple[float, ...]]:
+    """Return a function from totals to those of these names."""
+    return itemgetter(*map(totals.TOTALS.index, names))
+
+
+_EARNED = _picker("realised", "unrealised", "dividends", "interest", "borrow", "funding", "fx_pnl")
+_COLUMNS = _picker(*(tables.EQUITY.names or ())[2:])
+_SIZES = _picker("commission", "cash", "gross_exposure")
 
 
 @cache
