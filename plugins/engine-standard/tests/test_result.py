@@ -12,6 +12,7 @@ import pytest
 from ml4t.backtest.errors import DataError
 from ml4t.backtest.state import (
     ACCEPTED,
+    ACCOUNT,
     CANCELLED,
     EQUITY,
     FILL,
@@ -381,3 +382,59 @@ def test_columns_and_journal_pickle():
     state = small_run()
     copy = pickle.loads(pickle.dumps(SimpleNamespace(state=state, journal=Journal(state))))
     assert decision_hash(state) == decision_hash(copy.state)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("ledger", "account", 1),
+        ("ledger", "currency", 1),
+        ("ledger", "quantity", 2.0),
+        ("ledger", "settled", 5.0),
+        *(("equity", name, 3.0) for name in ("receivable", "dividends", "interest", "borrow", "funding", "fx_pnl")),
+    ],
+)
+def test_what_accounts_and_actions_did_changes_the_result_hash(table, column, value):
+    """Each of these columns counts as soon as a run has something in it."""
+    state, other = small_run(), small_run()
+    state.currencies = other.currencies = ["USD", "EUR"]
+    getattr(other, table).data[column][1] = value
+    assert decision_hash(state) == decision_hash(other)
+    assert result_hash(state) != result_hash(other)
+
+
+def test_settled_cash_and_margins_of_a_plain_run_leave_the_hash():
+    """So that it is what it was before there were accounts."""
+    state, other = small_run(), small_run()
+    other.ledger.data["settled"] = other.ledger.data["amount"]
+    other.ledger.data["price"] = 7.0
+    other.equity.data["initial_margin"] = other.equity.data["stale_exposure"] = 5.0
+    assert result_hash(state) == result_hash(other)
+
+
+def test_amounts_have_the_currency_of_their_row():
+    """The base currency is called by its name, whatever the columns say."""
+    state = small_run()
+    state.currencies = ["", "EUR"]
+    state.ledger.data["currency"][1:3] = 1
+    state.instruments["currency"][0] = 1
+    state.ledger.data["quantity"][2], state.ledger.data["price"][:3] = 3.0, [9.0, 100.5, 8.0]
+    result = Result(state=state, journal=Journal(state), portfolio=Accounting(), currency="USD")
+
+    assert ["USD", "EUR", "EUR"] == result.ledger["currency"].to_list()
+    assert [None, 100.5, 8.0] == result.ledger["price"].to_list()
+    assert ["EUR"] == result.fills["currency"].to_list()
+
+
+def test_positions_are_valued_in_base_currency():
+    """At the rate of that close; prices stay as they are."""
+    state = small_run()
+    state.currencies, state.accounts = ["USD", "EUR"], np.zeros(2, ACCOUNT)
+    state.instruments["currency"][0], state.accounts["rate"] = 1, [1.0, 2.0]
+    journal = Journal(state)
+    journal.sample_positions(DAY, 1)
+    state.accounts["rate"] = [1.0, 3.0]
+    journal.sample_positions(2 * DAY, 2)
+
+    columns = ("mark", "value", "average_price", "unrealised")
+    assert [(101.0, 2020.0, 100.5, 10.0), (101.0, 3030.0, 100.5, 15.0)] == journal.positions().select(columns).rows()
