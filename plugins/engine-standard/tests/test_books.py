@@ -43,7 +43,8 @@ class Script(Strategy):
         self.orders.append((order.id, order.change))
 
 
-def run(*strategies, names="ab", shares=(None, None), prices=None, **settings):
+def run(*strategies, names="ab", shares=None, prices=None, **settings):
+    shares = shares or [None] * len(strategies)
     tables = [
         {"use": strategy, "book": name} | ({"share": share} if share else {})
         for strategy, name, share in zip(strategies, names, shares, strict=True)
@@ -236,6 +237,51 @@ def test_books_sum_to_the_account(seed, kind):
     for name in ("cash", "equity", "dividends", "interest", "borrow", "commission", "receivable"):
         np.testing.assert_allclose(sums[name], result.equity[name], rtol=1e-9, atol=1e-6)
     assert len(result.fills) > 50
+
+
+PAIR = {"symbol": "EURUSD", "asset_class": "fx", "base": "EUR", "currency": "USD"}
+TWO_ACCOUNTS = [
+    {"name": "home", "capital": {"USD": 50_000}, "settlement_days": 2},
+    {"name": "away", "venue": "X", "capital": {"USD": 20_000, "EUR": 10_000}},
+]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("settles", ["value", "close", "daily"])
+@pytest.mark.parametrize("convert", ["none", "at-fill"])
+def test_books_sum_to_several_accounts_and_currencies(seed, settles, convert):
+    """With margin calls, whose orders belong to no book."""
+    rng = np.random.default_rng(seed)
+    prices = {name: 50.0 * np.exp(np.cumsum(rng.normal(0.0, 0.04, len(DAYS)))) for name in ("A", "B@X", "C@X")}
+    prices["EURUSD"] = 1.1 * np.exp(np.cumsum(rng.normal(0.0, 0.01, len(DAYS))))
+    rules = [{"symbol": "A", "settles": settles}, {"symbol": "C"}, PAIR]
+    rules += [{"symbol": "B", "currency": "EUR", "settles": settles, "multiplier": 2.0}]
+    margins = {
+        **ACCOUNT,
+        "margin_call": "liquidate",
+        "convert": convert,
+        "maintenance_margin": 0.6,
+        "initial_margin": 0.6,
+    }
+    settings = {"account": [{**margins, **each} for each in TWO_ACCOUNTS], "base_currency": "USD", "instruments": rules}
+    result = run(
+        Random(), Random(), Random(), names="abc", shares=(0.5, 0.3, 0.2), prices=market(prices), seed=seed, **settings
+    )
+    sums = result.books.group_by("timestamp", maintain_order=True).agg(pl.col(pl.Float64).sum())
+    for name in ("cash", "equity", "interest", "borrow", "commission"):
+        np.testing.assert_allclose(sums[name], result.equity[name], rtol=1e-9, atol=1e-6)
+    assert len(result.fills) > 50
+
+
+def test_a_margin_call_closes_every_book():
+    """Net short 700 of -1,000 and 300; each is told of its part."""
+    closes = [10.0] * 3 + [60.0] * 37
+    first, second = Script(lambda context: context.order("A", -1000)), Script(lambda context: context.order("A", 300))
+    result = run(first, second, prices=market(A=closes), capital=20_000)
+    assert first.fills == [("A", -1000.0), ("A", 1000.0)]
+    assert second.fills == [("A", 300.0), ("A", -300.0)]
+    assert result.fills["book"].to_list() == ["a", "b", None]
+    assert result.orders.filter(pl.col("tag") == "liquidation")["book"].null_count() > 0
 
 
 def test_a_run_with_books_goes_on_from_a_snapshot(tmp_path):

@@ -98,9 +98,13 @@ class Books:
         """Give the books the present, and each fill to the book of its order."""
         for own in self._states:
             own.follow()
-        for row in self._state.fills.rows(self._seen):
+        fresh = self._state.fills.rows(self._seen)
+        for row in fresh:
             self._share_out(row)
-        self._seen = self._state.fills.count
+        self._seen += len(fresh)
+        for symbol in dict.fromkeys(fresh["symbol"].tolist()):
+            if self._state.instruments[symbol]["settles"]:
+                self._advance(symbol)
 
     def apply_action(self, action: Action) -> None:
         """Adjust every book; call it once the account is adjusted."""
@@ -165,8 +169,6 @@ class Books:
             for number, part in enumerate(self._parts(symbol)):
                 if part:
                     self._fill(number, row, part)
-        if self._state.instruments[symbol]["settles"]:
-            self._advance(symbol)
 
     def _parts(self, symbol: int) -> list[float]:
         held = [float(own.positions[symbol]["quantity"]) for own in self._states]
@@ -192,17 +194,21 @@ class Books:
 
         A book that still holds the symbol is paid, or pays, up to a price from which its profit counts on.
         """
-        place = place_of(self._state, symbol)
-        cash = [float(own.accounts[place]["cash"]) for own in self._states]
-        left = float(self._state.accounts[place]["cash"]) - sum(cash)
+        account, instrument = self._state.positions[symbol], self._state.instruments[symbol]
         held = [float(own.positions[symbol]["quantity"]) for own in self._states]
-        if abs(left) <= _DUST * max(1.0, *map(abs, cash)) or not any(held):
+        paid_up = [
+            quantity * float(own.positions[symbol]["basis"]) for quantity, own in zip(held, self._states, strict=True)
+        ]
+        multiplier = float(instrument["multiplier"])
+        left = (float(account["quantity"]) * float(account["basis"]) - sum(paid_up)) * multiplier
+        if abs(left) <= _DUST * max(1.0, *(abs(each) * multiplier for each in paid_up)):
             return
-        multiplier = float(self._state.instruments[symbol]["multiplier"])
+        place = place_of(self._state, symbol)
         for own, weight, quantity in zip(self._states, _weights([abs(each) for each in held], []), held, strict=True):
             if weight:
                 own.positions[symbol]["basis"] += left * weight / (quantity * multiplier)
                 post(own, place, "variation", left * weight, symbol=symbol)
+                _convert(own, place, left * weight, symbol)
 
     # --- what books do otherwise than the account ------------------------------------------------------------
 
@@ -269,6 +275,19 @@ class Books:
             own.positions, own.accounts = state["positions"][number].copy(), state["accounts"][number].copy()
             own.follow()
             book.set_state(state["books"][number])
+
+
+def _convert(own: BookState, place: int, amount: float, symbol: int) -> None:
+    """Exchange an amount into base currency, where the account does so at each fill."""
+    account = own.accounts[place]
+    rate = float(account["rate"])
+    if not account["converts"] or not account["currency"] or not np.isfinite(rate):
+        return
+    home = place - int(account["currency"])
+    account["converted"] -= amount
+    own.accounts[home]["converted"] += amount * rate
+    post(own, place, "conversion", -amount, symbol=symbol)
+    post(own, home, "conversion", amount * rate, symbol=symbol)
 
 
 def _weights(sizes: Sequence[float], otherwise: Sequence[float]) -> list[float]:

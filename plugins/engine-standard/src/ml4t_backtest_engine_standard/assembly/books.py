@@ -62,12 +62,9 @@ def build_strategies(
     books = []
     entries = read_strategies(value, errors)
     for entry in entries:
-        strategy: Any = build("strategy", entry.table, entry.where)
-        if strategy is not None and not isinstance(strategy, Strategy):
-            errors.add(f"{entry.where}:", f"{type(strategy).__name__} does not derive from ml4t.backtest.Strategy")
-        elif strategy is not None and not _sees_data(strategy):
-            what = f"{type(strategy).__name__} has no callback that sees data"
-            errors.add(f"{entry.where}:", f"{what}: write on_slice, on_event or on_signal")
+        strategy = build("strategy", entry.table, entry.where)
+        if problem := _problem_of(strategy):
+            errors.add(f"{entry.where}:", f"{type(strategy).__name__} {problem}")
         name = entry.name if len(entries) > 1 else type(strategy).__name__
         setup = Setup(name=name, seed=seed, base_dir=base_dir)
         books.append(Book(name=entry.name, share=entry.share, strategy=strategy, setup=setup))
@@ -109,9 +106,16 @@ def read_strategies(value: Any, errors: Errors) -> list[Entry]:
     ]
 
 
-def _sees_data(strategy: Strategy) -> bool:
+def _problem_of(strategy: object) -> str:
+    """Return why something is no strategy; empty where it is one, and for None, whose problem was noted."""
+    if strategy is None:
+        return ""
+    if not isinstance(strategy, Strategy):
+        return "does not derive from ml4t.backtest.Strategy"
     names = ("on_slice", "on_event", "on_signal", "before_trading_start", "after_trading_end", "on_start")
-    return any(getattr(type(strategy), name) is not getattr(Strategy, name) for name in names)
+    if any(getattr(type(strategy), name) is not getattr(Strategy, name) for name in names):
+        return ""
+    return "has no callback that sees data: write on_slice, on_event or on_signal"
 
 
 def _name_of(use: Any) -> str:
