@@ -273,7 +273,7 @@ class Table:
     __slots__ = ("_counters", "_slot", "data")
 
     def __init__(self, dtype: np.dtype[np.void], counters: NDArray[np.int64], slot: int) -> None:
-        self.data: NDArray[np.void] = np.zeros(64, dtype)
+        self.data: NDArray[np.void] = np.zeros(4096, dtype)
         self._counters = counters
         self._slot = slot
 
@@ -286,7 +286,7 @@ class Table:
         """Make room for ``rows`` more rows and return the whole array (which may be a new one)."""
         need = int(self._counters[self._slot]) + rows
         if need > len(self.data):
-            grown = np.zeros(max(need, 4 * len(self.data)), self.data.dtype)  # untouched pages cost nothing
+            grown = np.zeros(max(need, 16 * len(self.data)), self.data.dtype)  # untouched pages cost nothing, copies do
             # As bytes: NumPy copies structured rows field by field, five times slower.
             grown.view(np.uint8)[: self.data.nbytes] = self.data.view(np.uint8)
             self.data = grown
