@@ -13,7 +13,7 @@ import polars as pl
 from ml4t.backtest import state as tables
 from ml4t.backtest.state import LEDGER_KINDS
 from ml4t_backtest_portfolio_standard import lots
-from ml4t_backtest_portfolio_standard.accounting import round_to_step
+from ml4t_backtest_portfolio_standard.accounting import Record, round_to_step
 from ml4t_backtest_portfolio_standard.compiling import columns, keep
 from ml4t_backtest_portfolio_standard.lots import FIRST, LAST, LOT, LOTS, NEWEST, TRIP, TRIPS
 
@@ -106,7 +106,7 @@ class _Walk:
 
     # --- changes by actions -----------------------------------------------------------------------------
 
-    def _change(self, row: np.void, after: np.void | None) -> int:
+    def _change(self, row: Record, after: Record | None) -> int:
         """Take one change, or two that belong together; return how many they were."""
         symbol, quantity, price = int(row["symbol"]), float(row["quantity"]), float(row["price"])
         if row["kind"] in _SCALES:
@@ -128,7 +128,7 @@ class _Walk:
         self._trade(symbol, quantity, price, row)
         return 1
 
-    def _is_receipt(self, row: np.void, after: np.void) -> bool:
+    def _is_receipt(self, row: Record, after: Record) -> bool:
         """Say whether a row is what was received for the one before, and no other company's merger."""
         together = after["kind"] == _MERGER and after["timestamp"] == row["timestamp"]
         if not together or row["amount"] != 0.0 or after["symbol"] == row["symbol"]:
@@ -139,7 +139,7 @@ class _Walk:
         gives_up = abs(held + after["quantity"]) <= _ALIKE * abs(held)
         return not (gives_up and row["price"] != 0.0)
 
-    def _merge(self, row: np.void, after: np.void) -> None:
+    def _merge(self, row: Record, after: Record) -> None:
         """Move lots to another symbol; what is held of that the other way is closed first."""
         symbol, other, cash = int(row["symbol"]), int(after["symbol"]), float(row["price"])
         received, price = float(after["quantity"]), float(after["price"])
@@ -181,7 +181,7 @@ class _Walk:
             if lot["quantity"] != 0.0:
                 _compile_steps()[1](self._lots, n, self._chains)
 
-    def _trade(self, symbol: int, quantity: float, price: float, row: np.void) -> None:
+    def _trade(self, symbol: int, quantity: float, price: float, row: Record) -> None:
         """Close or open lots at a price, without an order."""
         n = int(self._counts[LOTS])
         lot = self._lots[n]
@@ -207,7 +207,7 @@ class _Walk:
             yield n
             n = after
 
-    def _open(self, symbol: int) -> list[np.void]:
+    def _open(self, symbol: int) -> list[Record]:
         return [self._lots[n] for n in self._places(symbol)]
 
     def _held(self, symbol: int) -> float:
