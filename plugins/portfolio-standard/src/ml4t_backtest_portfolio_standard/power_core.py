@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 Marks: TypeAlias = "NDArray[np.uint8]"
 
 __all__ = [
-    "BORROW", "BUYS", "CASH", "CLAIMED", "FREE", "HAS", "MARGIN", "MODE", "MODE_RULE", "REPLACED", "RULES", "SCALES",
-    "SELLS", "SETTLED_ONLY", "SLACK", "SUMS", "UNIT", "WORK", "WORTH", "Marks", "all_passes", "claim", "counts",
+    "BORROW", "BUYS", "CASH", "CLAIMED", "FIRST_BOOK", "FREE", "HAS", "MARGIN", "MODE", "MODE_RULE", "REPLACED", "RULES",
+    "SCALES", "SELLS", "SETTLED_ONLY", "SLACK", "SUMS", "UNIT", "WORK", "WORTH", "Marks", "all_passes", "claim", "counts",
     "survey", "whole_of",
 ]  # fmt: skip
 
@@ -37,6 +37,8 @@ FREE, MARGIN, CASH = 0.0, 1.0, 2.0
 
 # Places in a row of work of a symbol.
 BUYS, SELLS, UNIT, MODE, MORE_BUYS, MORE_SELLS, BORROW, REPLACED = range(8)
+# REPLACED is 0, or this plus the book whose targets were replaced last in the round.
+FIRST_BOOK: Final = 2.0
 WORK: Final = 8
 # Places in a row of sums of an account.
 HAS, CLAIMED, WORTH = range(3)
@@ -117,7 +119,7 @@ def survey(
         i = books[s]["first"]
         while i >= 0:
             order = orders[i]
-            gone = (order["is_target"] != 0 and work[s, REPLACED] != 0.0) or freed[i] != 0
+            gone = (order["is_target"] != 0 and work[s, REPLACED] == FIRST_BOOK + order["book"]) or freed[i] != 0
             if not gone and counts(order, terms):
                 left = whole_of(order, terms) - order["filled"]
                 work[s, BUYS] += max(left, 0.0)

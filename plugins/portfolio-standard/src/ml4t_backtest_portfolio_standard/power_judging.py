@@ -70,9 +70,9 @@ def find_cancelled(
         if request["action"] == _CANCEL and 0 <= order_id < len(freed):
             freed[order_id] = 1
         elif request["action"] == _CANCEL_TARGETS and 0 <= symbol < len(work):
-            work[symbol, core.REPLACED] = 1.0
+            work[symbol, core.REPLACED] = core.FIRST_BOOK + request["book"]
         elif wishes[k]:
-            replaced = request["is_target"] and work[symbol, core.REPLACED]
+            replaced = request["is_target"] and work[symbol, core.REPLACED] == core.FIRST_BOOK + request["book"]
             if replaced or (0 <= order_id < len(freed) and freed[order_id]):
                 wishes[k] = 0.0
 
