@@ -1,5 +1,6 @@
 """Several strategies on one account: each sees and trades its own book, and the books are the account."""
 
+from collections import Counter
 from datetime import date, timedelta
 
 import numpy as np
@@ -7,6 +8,7 @@ import polars as pl
 import pytest
 
 from ml4t.backtest import Engine, Strategy
+from ml4t.backtest.core.event import CorporateActionEvent, Event
 from ml4t.backtest.errors import InputError, RunError
 from ml4t.backtest.interfaces import RiskManager
 from ml4t.backtest.state import REQUEST
@@ -356,3 +358,73 @@ def test_a_component_that_moves_only_the_account_is_found():
     box.append(engine)
     with pytest.raises(RunError, match="fills and actions sum to"):
         engine.run()
+
+
+class News(Event):
+    """An event that only some listen to."""
+
+
+def test_events_reach_the_strategies_that_listen_to_them():
+    class Hearing(Strategy):
+        def __init__(self, *classes):
+            self.listens_to, self.heard = classes, []
+
+        def on_event(self, event, context):
+            self.heard.append(type(event).__name__)
+
+    first, second, third = Hearing(News), Hearing(), Hearing(CorporateActionEvent)
+    actions = pl.DataFrame([{"symbol": "A", "kind": "split", "ex_date": DAYS[10], "ratio": 2.0}])
+    tables = [{"use": each, "book": name} for each, name in zip((first, second, third), "abc", strict=True)]
+    engine = Engine(prices=market(A=10.0), strategy=tables, actions=actions)
+    for now in engine.steps():
+        if now.date() == DAYS[5]:
+            engine.bus.publish(News(int(now.timestamp() * 1e9)))
+    assert Counter(first.heard) == {"BarEvent": 40, "News": 1, "CorporateActionEvent": 1}
+    assert Counter(second.heard) == Counter(third.heard) == {"BarEvent": 40, "CorporateActionEvent": 1}
+
+
+def test_every_strategy_ends_and_the_first_error_is_raised():
+    ended = []
+
+    class Ending(Strategy):
+        def __init__(self, name, error=None):
+            self.name, self.error = name, error
+
+        def on_slice(self, market, context):
+            return None
+
+        def on_end(self, context):
+            ended.append(self.name)
+            if self.error:
+                raise self.error
+
+    with pytest.raises(ValueError, match="first"):
+        run(Ending("x", ValueError("first")), Ending("y", TypeError("second")))
+    assert ended == ["x", "y"]
+
+
+def test_what_is_recorded_names_its_book():
+    first, second = (Script(lambda context: context.record(cash=context.portfolio.cash)) for _ in "ab")
+    result = run(first, second, shares=(0.9, 0.1))
+    assert result.records.select("book", "cash").rows() == [("a", 90_000.0), ("b", 10_000.0)]
+    assert result.targets["book"].to_list() == []
+
+
+def test_books_of_a_run_file(tmp_path):
+    """Names, shares and further keys of a table; the columns say whose order it was."""
+    market(A=10.0).write_csv(tmp_path / "prices.csv")
+    (tmp_path / "mine.py").write_text(
+        "from ml4t.backtest import Strategy\n\n\nclass Buy(Strategy):\n"
+        "    def __init__(self, size=1.0):\n        self.size = size\n\n"
+        "    def on_slice(self, market, context):\n        context.order_target('A', self.size)\n"
+    )
+    (tmp_path / "run.toml").write_text(
+        'schema = 1\n[[feed]]\nuse = "csv"\npath = "prices.csv"\n'
+        '[[strategy]]\nuse = "mine:Buy"\nbook = "small"\nshare = 0.25\n'
+        '[[strategy]]\nuse = "mine:Buy"\nbook = "large"\nshare = 0.75\nsize = 7.0\n'
+    )
+    result = Engine.from_file(tmp_path / "run.toml").run()
+    assert result.fills.select("book", "quantity").rows() == [("small", 1.0), ("large", 7.0)]
+    assert result.orders["book"].unique().sort().to_list() == ["large", "small"]
+    changed = Engine.from_file(tmp_path / "run.toml", ["strategy.1.size=9.0"]).run()
+    assert changed.fills["quantity"].to_list() == [1.0, 9.0]

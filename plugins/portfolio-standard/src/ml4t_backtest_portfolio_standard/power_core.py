@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 Marks: TypeAlias = "NDArray[np.uint8]"
 
 __all__ = [
-    "BORROW", "BUYS", "CASH", "CLAIMED", "FIRST_BOOK", "FREE", "HAS", "MARGIN", "MODE", "MODE_RULE", "REPLACED", "RULES",
-    "SCALES", "SELLS", "SETTLED_ONLY", "SLACK", "SUMS", "UNIT", "WORK", "WORTH", "Marks", "all_passes", "claim", "counts",
-    "survey", "whole_of",
+    "BORROW", "BUYS", "CASH", "CLAIMED", "FIRST_BOOK", "FREE", "HAS", "MARGIN", "MODE", "MODE_RULE", "REPLACED",
+    "RULES", "SCALES", "SELLS", "SETTLED_ONLY", "SLACK", "SUMS", "UNIT", "WORK", "WORTH", "Marks", "all_passes",
+    "claim", "counts", "survey", "whole_of",
 ]  # fmt: skip
 
 # Places in a row of rules of an account, after both margins.
