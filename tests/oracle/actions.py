@@ -54,7 +54,7 @@ def _apply(desk: Desk, action: Action) -> None:
             if mark is not None:
                 desk.marks[symbol] = mark - ratio * (value or NOTHING)
             if value is not None and action.new_symbol not in desk.marks:
-                desk.marks[action.new_symbol], desk.marked_at[action.new_symbol] = value, desk.now
+                desk.marks[action.new_symbol] = value  # what the action states is no price that formed
             _spin_off(desk, action, ratio, value or NOTHING)
         case "delisting":
             end_orders(desk, symbol, "corporate-action")

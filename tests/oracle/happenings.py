@@ -93,6 +93,7 @@ def _received(
         if each != action.symbol
         and scenario.currency(each) == scenario.currency(action.symbol)
         and scenario.listing(each).multiplier == scenario.listing(action.symbol).multiplier
+        and (scenario.listing(each).listed_to is None)
         and all(happening.symbol != each for happening in scenario.actions)
     ]
     ratio = rng.choice((1.0, 0.5, 0.75, 1.5, 2.0, 0.25))
