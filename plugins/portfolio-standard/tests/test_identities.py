@@ -172,7 +172,7 @@ class World:
         instruments, positions = self.state.instruments, self.state.positions
         held = np.bincount(symbols[is_open], signed[is_open], 8)
         step = float(instruments["quantity_step"][0])
-        assert np.allclose(held, positions["quantity"], rtol=1e-9, atol=step)
+        assert np.allclose(held, positions["quantity"], rtol=1e-9, atol=1e-6)
         assert (trades["quantity"].to_numpy() > 0.0).all()
         assert (trades["mfe"].to_numpy() >= 0.0).all()
         assert (trades["mae"].to_numpy() <= 0.0).all()

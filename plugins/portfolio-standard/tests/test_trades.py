@@ -187,14 +187,27 @@ def test_a_merger_for_cash_ends_trips_now_whenever_it_is_paid(make_books, pay_at
     assert expected == rows_of(books, *columns)
 
 
-def test_lots_that_round_to_nothing_go_into_the_last(make_books):
-    """Four lots of one unit and one unit for four."""
+def test_lots_may_keep_fractions_of_a_step_that_make_whole_units(make_books):
+    """Four lots of one unit and one unit for four, which 1 closes exactly."""
     books = make_books(quantity_step=1.0)
     for _ in range(4):
         books.fill(1, 10.0)
     books.act("split", ratio=0.25)
+    books.fill(-1, 50.0)
 
-    assert [(1.0, 40.0, 3)] == rows_of(books, "quantity", "entry_price", "entry_order_id")
+    assert [(0.25, 40.0, each, 4, False) for each in range(4)] == rows_of(
+        books, "quantity", "entry_price", "entry_order_id", "exit_order_id", "is_open"
+    )
+
+
+def test_lots_that_round_to_nothing_go_into_the_last(make_books):
+    """Four parts in ten billion of a unit are none, three times that is one in a billion."""
+    books = make_books()
+    for _ in range(3):
+        books.fill(1, 10.0)
+    books.act("split", ratio=4e-10)
+
+    assert [(1e-9, 2)] == rows_of(books, "quantity", "entry_order_id")
 
 
 def test_a_ledger_that_splits_what_is_not_held_has_no_trips(make_books):

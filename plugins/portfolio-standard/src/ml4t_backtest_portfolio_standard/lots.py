@@ -11,7 +11,20 @@ import numpy as np
 
 from ml4t_backtest_portfolio_standard.accounting import Floats, Integers, Table, compiled, round_to_step
 
-__all__ = ["FIRST", "LAST", "LOT", "LOTS", "NEWEST", "TRIP", "TRIPS", "close_lots", "pair_fills", "queue", "see"]
+__all__ = [
+    "FINE",
+    "FIRST",
+    "LAST",
+    "LOT",
+    "LOTS",
+    "NEWEST",
+    "TRIP",
+    "TRIPS",
+    "close_lots",
+    "pair_fills",
+    "queue",
+    "see",
+]
 
 # quantity: signed, what is left of it
 # whole: what it was, in today's units
@@ -32,6 +45,8 @@ TRIP: Final = np.dtype(
 FIRST, LAST, NEWEST = range(3)
 # Places in ``counts``.
 LOTS, TRIPS = range(2)
+# Lots are rounded to this, or to a finer step: an action may leave each of them a fraction of a step.
+FINE: Final = 1e-9
 
 
 @compiled
@@ -152,7 +167,7 @@ def pair_fills(
         lot["commission"] = fill["commission"]
         lot["high"] = price
         lot["low"] = price
-        close_lots(lots, n, instruments[symbol]["quantity_step"], trips, counts, chains, jump, reached)
+        close_lots(lots, n, min(instruments[symbol]["quantity_step"], FINE), trips, counts, chains, jump, reached)
         if lot["quantity"] != 0.0:
             queue(lots, n, chains)
             counts[LOTS] += 1

@@ -15,7 +15,7 @@ from ml4t.backtest.state import LEDGER_KINDS
 from ml4t_backtest_portfolio_standard import lots
 from ml4t_backtest_portfolio_standard.accounting import Record, round_to_step
 from ml4t_backtest_portfolio_standard.compiling import columns, keep
-from ml4t_backtest_portfolio_standard.lots import FIRST, LAST, LOT, LOTS, NEWEST, TRIP, TRIPS
+from ml4t_backtest_portfolio_standard.lots import FINE, FIRST, LAST, LOT, LOTS, NEWEST, TRIP, TRIPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -163,7 +163,7 @@ class _Walk:
             cash: Paid for each old unit.
             total: What the lots are to sum to: the last one takes what rounding leaves.
         """
-        step = float(self._state.instruments[other]["quantity_step"])
+        step = self._step(other)
         moved = [self._lots[n] for n in self._places(symbol)]
         places = list(self._places(symbol))
         self._chains[FIRST, symbol] = self._chains[LAST, symbol] = -1
@@ -190,7 +190,7 @@ class _Walk:
         lot["price"] = lot["high"] = lot["low"] = price
         lot["commission"], lot["node"] = 0.0, self._chains[NEWEST, symbol]
         self._widen(lot, symbol)
-        step = float(self._state.instruments[symbol]["quantity_step"])
+        step = self._step(symbol)
         tables = (self._trips, self._counts, self._chains, self._jump, self._reached)
         _compile_steps()[0](self._lots, n, step, *tables)
         if lot["quantity"] != 0.0:
@@ -209,6 +209,9 @@ class _Walk:
 
     def _open(self, symbol: int) -> list[Record]:
         return [self._lots[n] for n in self._places(symbol)]
+
+    def _step(self, symbol: int) -> float:
+        return min(float(self._state.instruments[symbol]["quantity_step"]), FINE)
 
     def _held(self, symbol: int) -> float:
         return float(sum(float(lot["quantity"]) for lot in self._open(symbol)))
