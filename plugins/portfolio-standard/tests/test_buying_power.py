@@ -62,6 +62,22 @@ def test_a_cash_account_buys_with_what_it_has(make_desk):
     assert ["short-not-allowed"] == desk.judge((1, -1))
 
 
+def test_orders_that_only_close_bring_no_cash_to_buy_with(make_desk):
+    """The child of a purchase sells what is not there yet."""
+    desk = make_desk(type="cash", capital=500.0)
+
+    assert ["no-buying-power", ""] == desk.judge((1, 60), (1, -60, {"parent": 0}))
+
+
+def test_a_sale_that_ends_in_the_round_brings_no_cash(make_desk):
+    """What an open sale was to bring is missing once it is cancelled."""
+    desk = make_desk(type="cash", capital=500.0, held=[10.0, 0.0])
+    sale = desk.work(0, -10)
+
+    assert [""] == desk.judge((1, 60))
+    assert ["", "no-buying-power"] == desk.judge(desk.cancel(sale), (1, 60))
+
+
 def test_only_settled_cash_buys_without_use_unsettled(make_desk):
     """Neither what has not settled nor the proceeds of open sells are cash at hand."""
     desk = make_desk(type="cash", capital=500.0, use_unsettled=False, held=[100.0, 0.0])

@@ -83,6 +83,12 @@ def whole_of(order: Record, terms: Table) -> float:
 
 
 @compiled
+def closes_only(request: Record) -> bool:
+    """Say whether a request can only close what is held: it passes, and counts for nothing."""
+    return bool(request["parent"] >= 0 or request["group"] >= 0 or request["reduce_only"] != 0)
+
+
+@compiled
 def survey(
     instruments: Table,
     books: Table,
@@ -162,7 +168,8 @@ def all_passes(
     """Say whether a round passes even if every order of it is one more, and no cancel frees anything.
 
     Claims only grow with what is bought and with what is sold beyond the position, so that what passes as a whole
-    passes in every order and in every part.
+    passes in every order and in every part. In a cash account open sales bring what purchases may spend: there a round
+    that ends or amends anything is not judged here.
 
     Args:
         requests: REQUEST (n_requests,).
@@ -178,15 +185,18 @@ def all_passes(
         freed: uint8, zeros, at least one per order id.
     """
     survey(instruments, books, orders, terms, positions, accounts, rules, work, sums, freed)
+    passes = True
     for k in range(len(requests)):
         request = requests[k]
         quantity = request["quantity"]
         s = int(request["symbol"])
-        asks = request["action"] == ORDER or request["action"] == AMEND
+        if request["action"] != ORDER:  # in a cash account an end of a sale claims what it was to bring
+            for a in range(len(rules)):
+                passes = passes and rules[a, MODE_RULE] != CASH
+        asks = request["action"] == AMEND or (request["action"] == ORDER and not closes_only(request))
         if asks and np.isfinite(quantity) and 0 <= s < len(instruments):
             work[s, MORE_BUYS] += max(quantity, 0.0)
             work[s, MORE_SELLS] -= min(quantity, 0.0)
-    passes = True
     for k in range(len(requests)):
         s = int(requests[k]["symbol"])
         if s < 0 or s >= len(instruments) or (work[s, MORE_BUYS] == 0.0 and work[s, MORE_SELLS] == 0.0):

@@ -35,6 +35,7 @@ def _plain(function: Function) -> Function:
 
 
 _claim, _counts, _whole_of = _plain(core.claim), _plain(core.counts), _plain(core.whole_of)
+_closes_only = _plain(core.closes_only)
 _round_to_step = _plain(accounting.round_to_step)
 
 
@@ -254,7 +255,3 @@ class Round:
         if abs(up) >= abs(down):
             return float(np.copysign(more[0] * unit, up))
         return float(np.copysign(more[1] * unit, down))
-
-
-def _closes_only(request: np.void) -> bool:
-    return bool(request["parent"] >= 0 or request["group"] >= 0 or request["reduce_only"])
