@@ -165,7 +165,7 @@ class PlainBroker(Broker):
         state.counters[RunState.FILLS] += 1
         order["filled"] = order["quantity"]
         self._end(i, FILLED, REASONS.index("next-open" if at_open else "next-close"))
-        state.ledger.reserve(2)
+        state.ledger.reserve(4)
         columns = (state.instruments, state.positions, state.accounts, state.ledger.data, state.counters)
         self._apply(state.fills.data, row, *columns)
 
