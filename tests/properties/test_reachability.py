@@ -375,7 +375,24 @@ def eventful(seed=3):
     return secrets.freeze(), prices, scores, actions
 
 
-def engine_of(strategy, prices, signals=None, *, batch=0, valid_for=None, actions=None, **feed):
+def charged(seed=4):
+    """Daily bars and an account whose rates are secrets until they are known."""
+    secrets, prices, scores = daily(seed)
+    days = (4, 5, 8, 9, 10, 11, 12)
+    account = {"capital": {"USD": 1e6}, "borrow_missing": "allow"}
+    for place, (key, columns) in enumerate(
+        {"borrow": ["rate"], "funding": ["rate"], "interest": ["debit", "credit"]}.items()
+    ):
+        known = [ns(datetime(2024, 1, day, 18, place, tzinfo=UTC)) + day * 1_001 for day in days]
+        secrets.stamps(known, known)
+        rows = {"symbol": ["USD" if key == "interest" else "LISTED0Q"] * len(known)}
+        rows |= {"timestamp": pl.Series(known).cast(pl.Datetime("ns", "UTC"))}
+        rows |= {column: secrets.numbers(0.01, 0.02, known) for column in columns}
+        account[key] = pl.DataFrame(rows)
+    return secrets.freeze(), prices, scores, account
+
+
+def engine_of(strategy, prices, signals=None, *, batch=0, valid_for=None, actions=None, account=None, **feed):
     table = {"use": "frame", "name": "prices", "frame": prices, "batch_rows": batch, **feed}
     settings = {}
     if signals is not None:
@@ -388,7 +405,7 @@ def engine_of(strategy, prices, signals=None, *, batch=0, valid_for=None, action
         strategy=strategy,
         instruments=[{"symbol": name, "lot": 0.5} for name in names],
         clock={"calendar": Weekdays()} if feed["bar"] == "1d" else None,
-        capital=1e6,
+        **({"capital": 1e6} if account is None else {"account": account}),
         **settings,
     )
 
@@ -426,6 +443,18 @@ def test_actions_show_no_future(watch, batch, by_steps):
     drive(engine, by_steps)
     names = set(engine.result.state.symbols.names)
     assert {"RENAMED0Q", "SPUNOFFQ", "LISTED1Q", "LISTED1Q (2024-01-10)"} < names
+    clean(watch, "on_start", "scheduled", *EVERY[:5], *EVERY[6:])
+
+
+@pytest.mark.parametrize("books", [1, 2])
+def test_dated_rates_show_no_future(watch, books):
+    """What borrow, funding and interest will cost, for one strategy and for two on one account."""
+    watch["secrets"], prices, scores, account = charged()
+    kind = watched(*EVERY)
+    strategies = [{"use": kind(), "book": str(place), "share": 1 / books} for place in range(books)]
+    engine = engine_of(strategies if books > 1 else strategies[0]["use"], prices, scores, bar="1d", account=account)
+    result = engine.run()
+    assert {"funding", "interest"} <= set(result.ledger["kind"])
     clean(watch, "on_start", "scheduled", *EVERY[:5], *EVERY[6:])
 
 
@@ -596,6 +625,16 @@ def test_a_journal_that_keeps_later_signal_rows_is_found(watch):
         instants.journal.signal_rows("scores", ("x",), *columns, run["closes"].reshape(1, -1)[:, :1])
 
     assert leaking(watch, plant)
+
+
+def test_a_portfolio_that_knows_dated_rates_is_found(watch):
+    """Strategies see a portfolio's figures, because the portfolio itself leads to rates of later days."""
+    watch["secrets"], prices, scores, account = charged()
+    engine = engine_of(Leaky(), prices, scores, bar="1d", account=account)
+    instants = engine._running.instants
+    instants.context.leak = instants.portfolio
+    engine.run()
+    assert watch["found"]
 
 
 def test_rules_of_later_symbols_are_found(watch):

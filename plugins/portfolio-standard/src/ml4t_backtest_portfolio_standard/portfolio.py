@@ -22,6 +22,7 @@ from ml4t_backtest_portfolio_standard.books import Books, BookState
 from ml4t_backtest_portfolio_standard.buying_power import rules_of
 from ml4t_backtest_portfolio_standard.checks import Identities
 from ml4t_backtest_portfolio_standard.compiling import columns, keep
+from ml4t_backtest_portfolio_standard.figures import NEVER, Figures
 from ml4t_backtest_portfolio_standard.fill_check import affords, fill_rules
 from ml4t_backtest_portfolio_standard.rules import AccountRules
 
@@ -34,12 +35,13 @@ if TYPE_CHECKING:
 
 __all__ = ["PortfolioAccounting"]
 
-_NEVER = np.iinfo(np.int64).min
 _DAILY = tables.SETTLES.index("daily")
 
 
 class PortfolioAccounting(Portfolio):
     """Keep positions at average cost, cash, profit and loss, and what trading cost, for one account or several.
+
+    Strategies are shown its ``figures``, since it knows dated rates of which later rows are not known yet.
 
     Args:
         config: The accounts.
@@ -65,7 +67,6 @@ class PortfolioAccounting(Portfolio):
         params = fill_rules(self._accounts)
         if params is not None:  # the broker asks before each fill
             self.affords, self.affords_params = affords, params
-        self._totals = np.zeros(len(totals.TOTALS))
 
     def open(self, state: RunState, capital: Mapping[str, float]) -> None:
         """Write the opening balances.
@@ -94,7 +95,7 @@ class PortfolioAccounting(Portfolio):
             state.accounts["delays"][place] = account.settlement_days > 0
             state.accounts["converts"][place] = account.convert == "at-fill"
             self._deposit(number * count, account)
-        self._rules = rules_of(accounts)
+        self.figures = Figures(state, rules_of(accounts))
         self._counted = np.zeros((len(state.accounts), len(totals.COUNTED)))
         self._carried = np.zeros(totals.CARRIED)
         self._identities = Identities(state)
@@ -195,16 +196,15 @@ class PortfolioAccounting(Portfolio):
 
     def equity(self) -> float:
         """Return cash plus worth of positions plus receivable dividends, base currency."""
-        return float(self._sums()[totals.EQUITY])
+        return self.figures.equity()
 
     def exposure(self) -> tuple[float, float]:
         """Return gross and net value of the positions, base currency."""
-        sums = self._sums()
-        return float(sums[totals.GROSS]), float(sums[totals.NET])
+        return self.figures.exposure()
 
     def unrealised(self) -> float:
         """Return profit and loss of the open positions, base currency."""
-        return float(self._sums()[totals.UNREALISED])
+        return self.figures.unrealised()
 
     def sample(self, timestamp: int, session: int) -> None:
         """Settle what settles daily, check the account, and append an EQUITY row; see ``Portfolio.sample``.
@@ -217,8 +217,8 @@ class PortfolioAccounting(Portfolio):
         self._identities.check()
         row_of_session = int(np.searchsorted(state.session_closes, timestamp))
         known = row_of_session < len(state.session_opens)
-        sums = self._sums(int(state.session_opens[row_of_session]) if known else _NEVER)
-        _compile_totals()[1](state.accounts, self._counted, self._carried, sums)
+        sums = self.figures.sums(int(state.session_opens[row_of_session]) if known else NEVER)
+        _compile_carry()(state.accounts, self._counted, self._carried, sums)
         values = sums.tolist()
         self._check_equity(values)
         state.equity.reserve(1)[state.counters[state.EQUITY]] = (timestamp, session, *_COLUMNS(values))
@@ -268,12 +268,6 @@ class PortfolioAccounting(Portfolio):
             start = float(np.sum(self._state.accounts["start_cash"][home]))
         return metrics.figures(self._state, start, trips.find_trips(self._state))
 
-    def _sums(self, opened: int = _NEVER) -> NDArray[np.float64]:
-        state = self._state
-        table = (state.instruments, state.positions, state.accounts)
-        _compile_totals()[0](*table, self._rules, opened, self._totals)
-        return self._totals
-
 
 def _picker(*names: str) -> Callable[[list[float]], tuple[float, ...]]:
     """Return a function from totals to those of these names."""
@@ -286,8 +280,6 @@ _SIZES = _picker("commission", "cash", "gross_exposure")
 
 
 @cache
-def _compile_totals() -> tuple[Callable[..., None], Callable[..., None]]:
-    instruments, positions, accounts = map(columns, (tables.INSTRUMENT, tables.POSITION, tables.ACCOUNT))
+def _compile_carry() -> Callable[..., None]:
     floats, table = numba.float64[::1], numba.float64[:, ::1]
-    now = keep(totals.totals, numba.void, instruments, positions, accounts, table, numba.int64, floats)
-    return now, keep(totals.carry, numba.void, accounts, table, floats, floats)
+    return keep(totals.carry, numba.void, columns(tables.ACCOUNT), table, floats, floats)

@@ -27,6 +27,8 @@ class Portfolio(ABC):
         affords, affords_params: Optional, and then both: ``(orders, i, market, commission, instruments, positions,
             accounts, params) -> float64``, 0 where the fill in ``market[0]`` (price paid, signed quantity) cannot be
             paid for; the broker asks before each fill and then ends the order as cancelled, ``no-buying-power``.
+        figures: Optional: what has ``equity``, ``exposure`` and ``unrealised`` for strategies to be shown, where the
+            portfolio itself holds rows that are not known yet.
     """
 
     apply_fill: Callable[..., float]

@@ -88,6 +88,7 @@ class Context(Rolling):
         self._opening: int | None = None
         self._book = "" if book is None else book.name
         own, columns = (accounting, state) if book is None else (book.accounting, book.state)
+        own = getattr(own, "figures", own)  # a portfolio may know what is not known yet
         self._sizer = Sizer(columns, outbox, marks.fold, own.equity, marks.rates)
         if book is not None:
             self._sizer.numbering = book.numbering
