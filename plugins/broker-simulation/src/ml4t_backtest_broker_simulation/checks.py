@@ -50,7 +50,7 @@ def finish_orders(run: Run, sums: Floats, dust: Floats) -> None:
         order = run.orders[i]
         if is_live(order["status"]):
             ends_as = wide(run.terms[order["terms"]]["ends_as"]) if order["cancelled_at"] != 0 else R_END
-            asked = ends_as == R_CANCELLED or ends_as == R_REPLACED or ends_as == R_LIQUIDATION
+            asked = ends_as in (R_CANCELLED, R_REPLACED, R_LIQUIDATION)
             end(run, i, CANCELLED, ends_as if asked else R_END)
             order["next"] = -1
     for symbol in range(len(run.books)):
