@@ -18,7 +18,7 @@ from ml4t_backtest_portfolio_standard.compiling import columns, keep
 from ml4t_backtest_portfolio_standard.lots import FINE, FIRST, LAST, LOT, LOTS, NEWEST, TRIP, TRIPS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -233,6 +233,10 @@ def gains(state: RunState, trips: NDArray[np.void]) -> NDArray[np.float64]:
     return gain
 
 
+def _words(vocabulary: Sequence[str], codes: NDArray[Any]) -> pl.Series:
+    return pl.Series(vocabulary, dtype=pl.String).gather(pl.Series(codes.astype(np.int64)))
+
+
 def trips_frame(state: RunState, trips: NDArray[np.void]) -> pl.DataFrame:
     """Return the columns of ``trades.parquet``; see ``PortfolioAccounting.trades``."""
     instruments = state.instruments[trips["symbol"]]
@@ -241,11 +245,11 @@ def trips_frame(state: RunState, trips: NDArray[np.void]) -> pl.DataFrame:
     size = trips["quantity"] * instruments["multiplier"]
     best = size * (np.fmax(trips["high"], mark) - trips["entry_price"])
     worst = size * (np.fmin(trips["low"], mark) - trips["entry_price"])
-    names, currencies = (np.array([*words, ""], object) for words in (state.symbols.names, state.currencies))
+    is_long = trips["quantity"] > 0.0
     frame = pl.DataFrame(
         {
-            "symbol": names[trips["symbol"]].tolist(),
-            "side": np.where(trips["quantity"] > 0.0, "long", "short").tolist(),
+            "symbol": _words(state.symbols.names, trips["symbol"]),
+            "side": _words(["short", "long"], is_long),
             "quantity": np.abs(trips["quantity"]),
             "entry_time": trips["entry_time"],
             "exit_time": trips["exit_time"],
@@ -259,9 +263,8 @@ def trips_frame(state: RunState, trips: NDArray[np.void]) -> pl.DataFrame:
             "is_open": is_open,
             "mfe": np.fmax(best, worst) + 0.0,
             "mae": np.fmin(best, worst) + 0.0,
-            "currency": currencies[instruments["currency"]].tolist(),
-        },
-        schema_overrides={"symbol": pl.String, "side": pl.String, "currency": pl.String},
+            "currency": _words(state.currencies, instruments["currency"]),
+        }
     )
     instant = pl.Datetime("ns", "UTC")
     closed = [pl.when(~pl.col("is_open")).then(name).alias(name) for name in ("exit_time", "exit_price")]
