@@ -25,6 +25,8 @@ class Order:
         events: (price, phase) of what released and triggered it in the row under way: it sees what is left.
         day: The session that a DAY, OPG or CLS order is of, once known.
         opening: When the session of an OPG order opens.
+        closing: When the session of a CLS order closes.
+        emptied_by: Why it ends where amended terms leave nothing of it.
     """
 
     id: int
@@ -65,6 +67,8 @@ class Order:
     triggered_in_row: bool = False
     day: int | None = None
     opening: int | None = None
+    closing: int | None = None
+    emptied_by: str = "cancelled-by-strategy"
 
     @property
     def remaining(self) -> Decimal:

@@ -181,6 +181,7 @@ class Desk:
         elif order.time_in_force == "CLS":  # "of the first session that closes after `from`"
             later = [place for place, (_, close) in enumerate(sessions) if close > order.begins]
             order.day = later[0] if later else len(sessions)
+            order.closing = sessions[later[0]][1] if later else NEVER
 
     def release(self, parent: Order, child: Order, event: tuple[Decimal, int], formed_at: int) -> None:
         """Let a held order work.

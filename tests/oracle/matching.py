@@ -181,7 +181,7 @@ def _after_row(desk: Desk, order: Order, hand: RowAtHand) -> tuple[str, str] | N
     if order.amended_at is not None and row.end >= order.amended_at:
         order.adopt()
         if order.remaining <= 0:
-            return "cancelled", order.ends_as
+            return "cancelled", order.emptied_by
     if order.time_in_force in ("IOC", "FOK") and met:
         return "cancelled", "not-whole" if order.time_in_force == "FOK" else "remainder-of-ioc"
     # "the order ends with the first row or session's close that shows that nothing came before" (orders)

@@ -142,6 +142,10 @@ def _refusal(desk: Desk, account: Account, opens: dict[str, Open], wish: Wish) -
         return ""
     if wish.symbol not in desk.marks:
         return "no-mark"
+    by_value = desk.accounts.settles(wish.symbol) == "value"
+    if account.type == "cash" and wish.quantity < 0 and by_value:
+        below_zero = desk.accounts.quantity(wish.symbol) < after[wish.symbol].sells
+        return "short-not-allowed" if below_zero else ""
     place = desk.scenario.account(wish.symbol)
     equity = desk.accounts.equity(place)
     if equity <= 0:  # "Where equity is zero or below only reducing orders pass."
@@ -150,16 +154,13 @@ def _refusal(desk: Desk, account: Account, opens: dict[str, Open], wish: Wish) -
     if account.type == "margin":
         needed = [_needed(desk, symbol, after.get(symbol, Open())) for symbol in mine]
         return REFUSED_BY_MONEY if _exceeds(sum(needed, NOTHING), equity) else ""
-    by_value = [symbol for symbol in mine if desk.accounts.settles(symbol) == "value"]
-    if wish.quantity < 0 and wish.symbol in by_value:
-        below_zero = desk.accounts.quantity(wish.symbol) < after[wish.symbol].sells
-        return "short-not-allowed" if below_zero else ""
-    cost = sum((_at_marks(desk, symbol, after[symbol].buys) for symbol in by_value if symbol in after), NOTHING)
+    paid = [symbol for symbol in mine if desk.accounts.settles(symbol) == "value"]
+    cost = sum((_at_marks(desk, symbol, after[symbol].buys) for symbol in paid if symbol in after), NOTHING)
     # "instruments that do not settle by value claim their initial margin"
-    cost += sum((_needed(desk, each, after.get(each, Open())) for each in mine if each not in by_value), NOTHING)
+    cost += sum((_needed(desk, each, after.get(each, Open())) for each in mine if each not in paid), NOTHING)
     hand = desk.accounts.cash(place, settled=not account.use_unsettled)
     if account.use_unsettled:
-        hand += sum((_at_marks(desk, symbol, after[symbol].sells) for symbol in by_value if symbol in after), NOTHING)
+        hand += sum((_at_marks(desk, symbol, after[symbol].sells) for symbol in paid if symbol in after), NOTHING)
     return REFUSED_BY_MONEY if _exceeds(cost, hand) else ""
 
 

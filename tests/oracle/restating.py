@@ -28,6 +28,8 @@ def restate(desk: Desk, symbol: str, factor: Decimal) -> None:
         desk.newest[symbol] = _scaled(desk.newest[symbol], float(factor))
     nothing_left = []
     for order in _orders_of(desk, symbol):
+        if order.amended_at is not None and order.amended_at <= desk.now:
+            order.adopt()  # no price that forms earlier is still to come
         size = order.size
         filled = (order.filled * factor).quantize(STEP)
         order.size = filled + _left(desk, size - order.filled, factor)
@@ -39,6 +41,8 @@ def restate(desk: Desk, symbol: str, factor: Decimal) -> None:
         if max(order.remaining, order.pending.get("size", order.size) - order.filled) <= 0:
             nothing_left.append((order, "cancelled", "corporate-action"))
         else:
+            if "size" in order.pending and order.pending["size"] <= order.filled:
+                order.emptied_by = "corporate-action"
             desk.note(order, order.status, "corporate-action")
     # "An order of which nothing is left ends as `cancelled` ..., and its children and group end as they do with
     # any cancel."

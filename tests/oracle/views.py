@@ -140,7 +140,8 @@ def narrowed(order: Order, view: View, row: Row, rules: FillRules, *, ends_sessi
     if order.time_in_force == "OPG":
         return View(open=view.open) if starts_in_its_session(order, row) else NOTHING
     if order.time_in_force == "CLS":
-        return View(close=view.close) if ends_session else NOTHING
+        its_own = order.closing is None or row.end >= order.closing
+        return View(close=view.close) if ends_session and its_own else NOTHING
     # "With `sees = "close"`, stop and limit orders (not those on open) see the close only."
     if rules.sees == "close" and order.kind != "market":
         view = View(close=view.close)
