@@ -63,13 +63,18 @@ class Columns:
             if any(key in self._coming for key in self._tickers.meant(action)):
                 self._coming.setdefault(self._received(action), len(self._coming))
 
-    def admit(self, keys: Sequence[str]) -> list[str]:
-        """Give columns to companies that rows name for the first time; return what they are called."""
+    def admit(self, keys: Sequence[str], *, held: bool = False) -> list[str]:
+        """Give columns to companies that rows name for the first time; return what they are called.
+
+        Args:
+            keys: The companies.
+            held: Whether actions of this instant wait for its end: names are those before them.
+        """
         if self._tickers.plain:
             self._ids |= {key: len(self._ids) + place for place, key in enumerate(keys)}
             self._state.add_symbols(list(keys), self._rules)
             return list(keys)
-        return [self._add(key) for key in keys]
+        return [self._add(key, held=held) for key in keys]
 
     def receive(self, action: PlannedAction) -> tuple[int, list[str]]:
         """Return the column of what an action hands out, -1 for none, and the names of columns that this added."""
@@ -100,9 +105,9 @@ class Columns:
             self._free(ticker)
             self._state.symbols.rename(column, ticker)
 
-    def _add(self, key: str) -> str:
+    def _add(self, key: str, *, held: bool = False) -> str:
         state, now = self._state, self._state.now
-        ticker = name = self._tickers.name(key, now)
+        ticker = name = self._tickers.name(key, now - held)
         if self._tickers.key(ticker, now + 1) != key and self._tickers.key(ticker, now + 1) in self._ids:
             name = self._tickers.former_name(key, ticker)
         self._free(name)

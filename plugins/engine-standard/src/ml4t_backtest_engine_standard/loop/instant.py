@@ -234,7 +234,7 @@ class Instants:
                 delivery.doing = "broker.end_session"
                 self.broker.end_session(now - self._delay)
         if added:
-            added = self.columns.admit(added)
+            added = self.columns.admit(added, held=self.actions.waiting)
         if self.listings.seen < len(state.symbols):
             self.listings.admit()
         for (released, rows, first, stop), whole in zip(parts, full, strict=True):
