@@ -6,25 +6,19 @@ the change of equity. All to 1e-9 of what has moved.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-import numba
 import numpy as np
 
-from ml4t.backtest import state as tables
 from ml4t.backtest.errors import RunError
 from ml4t_backtest_portfolio_standard.accounting import Floats, Integers, Table, compiled
-from ml4t_backtest_portfolio_standard.compiling import columns, keep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from ml4t.backtest.state import RunState
 
-__all__ = ["Identities"]
+__all__ = ["Identities", "look"]
 
 CLOSE: Final = 1e-9
 # Columns of the sums of a row of ACCOUNT, and of those of a position.
@@ -117,21 +111,23 @@ class Identities:
         self._balances = np.zeros((len(state.accounts), 3))
         self._held: NDArray[np.float64] = np.zeros((0, 2))
 
-    def check(self) -> None:
-        """Compare balances and positions with the ledger and the fills since the last look.
-
-        Raises:
-            RunError: They differ; which account and currency, or which symbol.
-        """
+    def sums(self) -> tuple[Any, ...]:
+        """Return what ``look`` takes after the tables: rows that were seen and that there are, and sums of these."""
         state = self._state
         if len(self._held) != len(state.symbols):
             grown = np.zeros((len(state.symbols), 2))
             grown[: len(self._held)] = self._held
             self._held = grown
         self._rows[0], self._rows[1] = state.fills.count, state.ledger.count
-        fixed = (state.instruments, state.positions, state.accounts)
-        sums = (self._seen, self._rows, self._balances, self._held)
-        wrong = _compile_look()(state.fills.data, state.ledger.data, *fixed, *sums)
+        return self._seen, self._rows, self._balances, self._held
+
+    def explain(self, wrong: int) -> None:
+        """Stop the run for what ``look`` has found.
+
+        Raises:
+            RunError: Something differs; which account and currency, or which symbol.
+        """
+        state = self._state
         if wrong > 0:
             row = state.accounts[wrong - 1]
             raise RunError(
@@ -172,10 +168,3 @@ class Identities:
         """Take back what ``get_state`` returned."""
         self._seen[:], self._balances[:] = state["seen"], state["balances"]
         self._held = np.array(state["held"])
-
-
-@cache
-def _compile_look() -> Callable[..., int]:
-    columns_of = (tables.FILL, tables.LEDGER, tables.INSTRUMENT, tables.POSITION, tables.ACCOUNT)
-    integers, floats = numba.int64[::1], numba.float64[:, ::1]
-    return keep(look, numba.int64, *map(columns, columns_of), integers, integers, floats, floats)

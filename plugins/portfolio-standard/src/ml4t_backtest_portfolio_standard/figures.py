@@ -29,11 +29,15 @@ class Figures:
     Args:
         state: The run's columns.
         rules: float64 (n_accounts, >= 2): fractions of initial and maintenance margin.
+
+    Attributes:
+        rules: As given.
+        totals: float64, where sums are written.
     """
 
     def __init__(self, state: RunState, rules: NDArray[np.float64]) -> None:
-        self._state, self._rules = state, rules
-        self._totals = np.zeros(len(totals.TOTALS))
+        self._state, self.rules = state, rules
+        self.totals = np.zeros(len(totals.TOTALS))
 
     def equity(self) -> float:
         """Return cash plus worth of positions plus receivable dividends."""
@@ -48,15 +52,11 @@ class Figures:
         """Return profit and loss of the open positions."""
         return float(self.sums()[totals.UNREALISED])
 
-    def sums(self, opened: int = NEVER) -> NDArray[np.float64]:
-        """Return the sums of ``totals.totals``, in one array that the next call writes again.
-
-        Args:
-            opened: UTC ns; positions whose mark formed up to then are stale.
-        """
+    def sums(self) -> NDArray[np.float64]:
+        """Return the sums of ``totals.totals``, in one array that the next call writes again."""
         state = self._state
-        _compile_totals()(state.instruments, state.positions, state.accounts, self._rules, opened, self._totals)
-        return self._totals
+        _compile_totals()(state.instruments, state.positions, state.accounts, self.rules, NEVER, self.totals)
+        return self.totals
 
 
 @cache

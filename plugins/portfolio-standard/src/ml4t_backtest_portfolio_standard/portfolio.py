@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
 
 from ml4t.backtest import state as tables
@@ -21,10 +19,10 @@ from ml4t_backtest_portfolio_standard.booking import place_of, post
 from ml4t_backtest_portfolio_standard.books import Books, BookState
 from ml4t_backtest_portfolio_standard.buying_power import rules_of
 from ml4t_backtest_portfolio_standard.checks import Identities
-from ml4t_backtest_portfolio_standard.compiling import columns, keep
 from ml4t_backtest_portfolio_standard.figures import NEVER, Figures
 from ml4t_backtest_portfolio_standard.fill_check import affords, fill_rules
 from ml4t_backtest_portfolio_standard.rules import AccountRules
+from ml4t_backtest_portfolio_standard.sampling import compile_sample
 
 if TYPE_CHECKING:
     import polars as pl
@@ -214,11 +212,14 @@ class PortfolioAccounting(Portfolio):
         """
         state = self._state
         self._vary()
-        self._identities.check()
-        row_of_session = int(np.searchsorted(state.session_closes, timestamp))
-        known = row_of_session < len(state.session_opens)
-        sums = self.figures.sums(int(state.session_opens[row_of_session]) if known else NEVER)
-        _compile_carry()(state.accounts, self._counted, self._carried, sums)
+        place = int(state.session_closes.searchsorted(timestamp))
+        opened = int(state.session_opens[place]) if place < len(state.session_opens) else NEVER
+        columns = (state.fills.data, state.ledger.data, state.instruments, state.positions, state.accounts)
+        figures, sums = self.figures, self.figures.totals
+        counted = (self._counted, self._carried, sums)
+        wrong = compile_sample()(*columns, *self._identities.sums(), figures.rules, opened, *counted)
+        if wrong:
+            self._identities.explain(wrong)
         values = sums.tolist()
         self._check_equity(values)
         state.equity.reserve(1)[state.counters[state.EQUITY]] = (timestamp, session, *_COLUMNS(values))
@@ -277,9 +278,3 @@ def _picker(*names: str) -> Callable[[list[float]], tuple[float, ...]]:
 _EARNED = _picker("realised", "unrealised", "dividends", "interest", "borrow", "funding", "fx_pnl")
 _COLUMNS = _picker(*(tables.EQUITY.names or ())[2:])
 _SIZES = _picker("commission", "cash", "gross_exposure")
-
-
-@cache
-def _compile_carry() -> Callable[..., None]:
-    floats, table = numba.float64[::1], numba.float64[:, ::1]
-    return keep(totals.carry, numba.void, columns(tables.ACCOUNT), table, floats, floats)
