@@ -81,6 +81,7 @@ def run_real(world, capital=100_000.0):
         prices=frame(world["market"]),
         strategy=Script(world["script"]),
         capital=capital,
+        account={"type": "unlimited", "on_silence": "hold", "margin_call": "note"},  # the reference asks for no margin
         broker=broker,
         start=FIRST,
         end=FIRST + timedelta(days=days - 1),
