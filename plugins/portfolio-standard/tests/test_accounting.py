@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from ml4t.backtest.errors import RunFileError
-from ml4t.backtest.state import LEDGER_KINDS, SETTLES
+from ml4t.backtest.state import EQUITY, LEDGER_KINDS, SETTLES
 from ml4t_backtest_portfolio_standard.accounting import round_to_step
+from ml4t_backtest_portfolio_standard.totals import TOTALS
 
 
 def test_opening_balance_is_a_deposit(make_books):
@@ -275,3 +276,8 @@ def test_a_fill_takes_over_what_prices_have_reached(make_books):
     assert (12.0, 9.0) == (second["high"], second["low"])
     assert 8 == position["since"]
     assert math.isnan(position["high"])
+
+
+def test_sums_are_in_the_order_of_the_equity_table():
+    """A sample writes them into a row as they come."""
+    assert EQUITY.names[2:] == TOTALS

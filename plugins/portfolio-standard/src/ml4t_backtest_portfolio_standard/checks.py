@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from ml4t.backtest.state import RunState
 
-__all__ = ["Identities", "look"]
+__all__ = ["EQUITY_OFF", "Identities", "is_off", "look"]
 
 CLOSE: Final = 1e-9
+EQUITY_OFF: Final = 1 << 40  # what a sample answers where balances and positions agree and equity does not
 # Columns of the sums of a row of ACCOUNT, and of those of a position.
 CASH, SETTLED, MOVED = range(3)
 QUANTITY, TRADED = range(2)
@@ -81,6 +82,12 @@ def first_wrong(instruments: Table, positions: Table, accounts: Table, balances:
 
 
 @compiled
+def is_off(gained: float, earned: float, moved: float) -> bool:
+    """Say whether a change of equity, where it is a number, is not what was earned."""
+    return bool(np.isfinite(gained) and not abs(gained - earned) <= CLOSE * max(1.0, moved))
+
+
+@compiled
 def look(
     fills: Table,
     ledger: Table,
@@ -121,13 +128,24 @@ class Identities:
         self._rows[0], self._rows[1] = state.fills.count, state.ledger.count
         return self._seen, self._rows, self._balances, self._held
 
-    def explain(self, wrong: int) -> None:
-        """Stop the run for what ``look`` has found.
+    def explain(self, wrong: int, equity: float, deposits: float, earned: float) -> None:
+        """Stop the run for what a sample has found.
+
+        Args:
+            wrong: What ``look`` returned, or EQUITY_OFF.
+            equity: Now, base currency.
+            deposits: Put in since the start.
+            earned: Realised, unrealised, dividends, interest, borrow, funding and rates, less commission.
 
         Raises:
-            RunError: Something differs; which account and currency, or which symbol.
+            RunError: What differs: which account and currency, which symbol, or equity.
         """
         state = self._state
+        if wrong == EQUITY_OFF:
+            raise RunError(
+                f"equity is {equity}, which is {equity - deposits} more than the deposits, and what was earned sums to "
+                f"{earned}: a component has moved cash without counting what for"
+            )
         if wrong > 0:
             row = state.accounts[wrong - 1]
             raise RunError(
@@ -140,24 +158,6 @@ class Identities:
             raise RunError(
                 f"the position in {state.symbols.names[-wrong - 1]} is {held}, and fills and actions sum to {found}: a "
                 "component has changed it without a fill or a ledger row"
-            )
-
-    def check_equity(self, equity: float, deposits: float, earned: float, moved: float) -> None:
-        """Compare what was earned with the change of equity, where that is a number.
-
-        Args:
-            equity: Now, base currency.
-            deposits: Put in since the start.
-            earned: Realised, unrealised, dividends, interest, borrow, funding and rates, less commission.
-            moved: Size that rounding is measured by.
-
-        Raises:
-            RunError: They differ.
-        """
-        if np.isfinite(equity) and not abs(equity - deposits - earned) <= CLOSE * max(1.0, moved):
-            raise RunError(
-                f"equity is {equity}, which is {equity - deposits} more than the deposits, and what was earned sums to "
-                f"{earned}: a component has moved cash without counting what for"
             )
 
     def get_state(self) -> dict[str, Any]:

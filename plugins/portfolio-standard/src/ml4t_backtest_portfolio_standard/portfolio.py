@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -219,10 +218,9 @@ class PortfolioAccounting(Portfolio):
         counted = (self._counted, self._carried, sums)
         wrong = compile_sample()(*columns, *self._identities.sums(), figures.rules, opened, *counted)
         if wrong:
-            self._identities.explain(wrong)
-        values = sums.tolist()
-        self._check_equity(values)
-        state.equity.reserve(1)[state.counters[state.EQUITY]] = (timestamp, session, *_COLUMNS(values))
+            deposits = float(self._carried[totals.S_DEPOSITS])
+            self._identities.explain(wrong, float(sums[totals.EQUITY]), deposits, totals.earned(sums))
+        state.equity.reserve(1)[state.counters[state.EQUITY]] = (timestamp, session, *sums.tolist())
         state.counters[state.EQUITY] += 1
         if self._books is not None:
             self._books.sample(timestamp, session)
@@ -244,12 +242,6 @@ class PortfolioAccounting(Portfolio):
                 position["basis"] = mark
                 post(state, place_of(state, symbol), "variation", amount, symbol=symbol, price=mark)
 
-    def _check_equity(self, values: list[float]) -> None:
-        earned, sizes = _EARNED(values), _SIZES(values)
-        deposits = float(self._carried[totals.S_DEPOSITS])
-        moved = sum(map(abs, earned)) + sum(map(abs, sizes))
-        self._identities.check_equity(values[totals.EQUITY], deposits, sum(earned) - sizes[0], moved)
-
     def trades(self) -> pl.DataFrame:
         """Return the round trips so far, first in first out; what is open comes last.
 
@@ -268,13 +260,3 @@ class PortfolioAccounting(Portfolio):
             home = self._state.accounts["currency"] == 0
             start = float(np.sum(self._state.accounts["start_cash"][home]))
         return metrics.figures(self._state, start, trips.find_trips(self._state))
-
-
-def _picker(*names: str) -> Callable[[list[float]], tuple[float, ...]]:
-    """Return a function from totals to those of these names."""
-    return itemgetter(*map(totals.TOTALS.index, names))
-
-
-_EARNED = _picker("realised", "unrealised", "dividends", "interest", "borrow", "funding", "fx_pnl")
-_COLUMNS = _picker(*(tables.EQUITY.names or ())[2:])
-_SIZES = _picker("commission", "cash", "gross_exposure")

@@ -9,9 +9,9 @@ import numba
 
 from ml4t.backtest import state as tables
 from ml4t_backtest_portfolio_standard.accounting import Floats, Integers, Table, compiled
-from ml4t_backtest_portfolio_standard.checks import look
+from ml4t_backtest_portfolio_standard.checks import EQUITY_OFF, is_off, look
 from ml4t_backtest_portfolio_standard.compiling import columns, keep
-from ml4t_backtest_portfolio_standard.totals import carry, totals
+from ml4t_backtest_portfolio_standard.totals import EQUITY, S_DEPOSITS, carry, earned, moved, totals
 
 __all__ = ["compile_sample", "take_sample"]
 
@@ -37,6 +37,8 @@ def take_sample(
     wrong: int = look(fills, ledger, instruments, positions, accounts, seen, rows, balances, held)
     totals(instruments, positions, accounts, rules, opened, out)
     carry(accounts, counted, carried, out)
+    if wrong == 0 and is_off(out[EQUITY] - carried[S_DEPOSITS], earned(out), moved(out)):
+        return EQUITY_OFF
     return wrong
 
 

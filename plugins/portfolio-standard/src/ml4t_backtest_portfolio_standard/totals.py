@@ -11,7 +11,7 @@ from ml4t_backtest_portfolio_standard.margins import INITIAL_RULE, MAINTENANCE_R
 
 __all__ = [
     "CARRIED", "COUNTED", "EQUITY", "GROSS", "NET", "S_DEPOSITS", "TOTALS", "UNREALISED",
-    "carry", "totals",
+    "carry", "earned", "moved", "totals",
 ]  # fmt: skip
 
 # What totals() and carry() add up, and the place of each in their array; columns of EQUITY.
@@ -187,3 +187,19 @@ def carry(accounts: Table, counted: Floats, sums: Floats, out: Floats) -> None:
         else:
             carry_home(account, counted[k], sums, out)
     write_carried(sums, out)
+
+
+@compiled
+def earned(out: Floats) -> float:
+    """Return what all samples say was earned since the start."""
+    trading = out[REALISED] + out[UNREALISED] - out[COMMISSION]
+    paid = out[DIVIDENDS] + out[INTEREST] + out[BORROW] + out[FUNDING]
+    return float(trading + paid + out[FX])
+
+
+@compiled
+def moved(out: Floats) -> float:
+    """Return a size that rounding of sums can be measured by."""
+    trading = abs(out[REALISED]) + abs(out[UNREALISED]) + out[COMMISSION] + abs(out[CASH]) + out[GROSS]
+    paid = abs(out[DIVIDENDS]) + abs(out[INTEREST]) + abs(out[BORROW]) + abs(out[FUNDING])
+    return float(trading + paid + abs(out[FX]))
