@@ -1,9 +1,9 @@
-"""Find the compiled functions of a distribution: those under a decorator of its own that calls numba."""
+"""Find the compiled functions of a distribution, those under a decorator of its own that calls numba, or all."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +14,12 @@ _FLAGS = {"STOP", "CALLBACK"}
 
 @dataclass(frozen=True)
 class Source:
-    """A module with compiled functions.
+    """A module with functions to measure.
 
     Attributes:
         module: Its dotted name.
         path: Its file.
-        lines: First and last line of the body of each compiled function, both inclusive.
+        lines: First and last line of the body of each measured function, both inclusive.
         compiled_only: First and last line of what plain Python never comes to.
     """
 
@@ -29,7 +29,7 @@ class Source:
     compiled_only: tuple[tuple[int, int], ...] = ()
 
     def holds(self, line: int) -> bool:
-        """Say whether a line belongs to a compiled function, and plain Python may come to it."""
+        """Say whether a line belongs to a measured function, and plain Python may come to it."""
         return any(first <= line <= last for first, last in self.lines) and not self.skips(line)
 
     def skips(self, line: int) -> bool:
@@ -37,21 +37,28 @@ class Source:
         return any(first <= line <= last for first, last in self.compiled_only)
 
 
-def compiled_sources(distribution: Path) -> list[Source]:
+def compiled_sources(distribution: Path, modules: Sequence[str] = (), *, plain: bool = False) -> list[Source]:
     """Return the modules of a distribution that have compiled functions, in the order of their names.
 
     Args:
         distribution: Its folder, with ``src`` in it.
+        modules: Names of the files, without ``.py``; all where there are none.
+        plain: Take every function and method, compiled or not.
+
+    Raises:
+        SystemExit: A module is not in the distribution, or has no such function.
     """
     paths = sorted((distribution / "src").glob("*/**/*.py"))
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in paths}
     decorators = {name for tree in trees.values() for name in _decorators(tree)}
     sources = []
     for path, tree in trees.items():
-        lines = tuple(_bodies(tree, decorators))
-        if lines:
+        lines = tuple(_all_bodies(tree) if plain else _bodies(tree, decorators))
+        if lines and (not modules or path.stem in modules):
             module = ".".join(path.relative_to(distribution / "src").with_suffix("").parts)
             sources.append(Source(module, path, lines, tuple(_compiled_only(tree))))
+    if unknown := set(modules) - {source.path.stem for source in sources}:
+        raise SystemExit(f"{', '.join(sorted(unknown))}: no module of {distribution} with functions to measure")
     return sources
 
 
@@ -93,3 +100,9 @@ def _bodies(tree: ast.Module, decorators: set[str]) -> list[tuple[int, int]]:
             if names & decorators:
                 bodies.append((node.body[0].lineno, node.end_lineno or node.lineno))
     return bodies
+
+
+def _all_bodies(tree: ast.Module) -> list[tuple[int, int]]:
+    """Return the bodies of all functions and methods."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    return [(each.body[0].lineno, each.end_lineno or each.lineno) for each in functions]

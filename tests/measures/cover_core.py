@@ -2,7 +2,7 @@
 
 The compiled functions run as plain Python here; what only compiled code comes to (calls back to models, and what
 follows where one has raised) does not count. Lines and branches of them that no test takes are listed; the
-Python around them does not count.
+Python around them counts with ``--plain`` only.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from compiled_functions import compiled_sources
+from compiled_functions import Source, compiled_sources
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN = {"NUMBA_DISABLE_JIT": "1"}
@@ -27,6 +28,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tests", nargs="*", help="default: those of the distribution")
     parser.add_argument("--distribution", default="plugins/broker-simulation")
+    parser.add_argument("--only", default="", help="modules, such as match,accept; default: all")
+    parser.add_argument("--plain", action="store_true", help="all functions, not only the compiled ones")
     options = parser.parse_args()
     folder = ROOT / options.distribution
     with tempfile.TemporaryDirectory() as place:
@@ -41,13 +44,14 @@ def main() -> int:
             subprocess.run(
                 [sys.executable, "-m", "coverage", *arguments], cwd=ROOT, env={**os.environ, **PLAIN}, check=True
             )
-        return report(folder, json.loads(found.read_text(encoding="utf-8"))["files"])
+        sources = compiled_sources(folder, [name for name in options.only.split(",") if name], plain=options.plain)
+        return report(sources, json.loads(found.read_text(encoding="utf-8"))["files"])
 
 
-def report(folder: Path, files: dict[str, dict[str, Any]]) -> int:
-    """Print one line for each module, and what of its compiled functions no test reaches."""
+def report(sources: Sequence[Source], files: dict[str, dict[str, Any]]) -> int:
+    """Print one line for each module, and what of its functions no test reaches."""
     met = total = 0
-    for source in compiled_sources(folder):
+    for source in sources:
         name = source.path.relative_to(ROOT)
         measured = files[str(name)]
         lines = {
@@ -65,7 +69,7 @@ def report(folder: Path, files: dict[str, dict[str, Any]]) -> int:
         for line, end in arcs["missing"]:
             if line not in lines["missing"] and end not in lines["missing"]:
                 print(f"    {name}:{line} never goes on to {end if end > 0 else 'the end'}")
-    print(f"compiled functions: {met} of {total} lines and branches, {met / max(1, total):.1%}")
+    print(f"functions: {met} of {total} lines and branches, {met / max(1, total):.1%}")
     return int(met < total)
 
 

@@ -1,13 +1,16 @@
 """Measure how many small faults in compiled code its tests find: ``python tests/measures/mutate_core.py``.
 
 Faults (a comparison, an operator, a constant changed, a statement left out) are put one at a time into the
-compiled functions, which run as plain Python here. Those tests run that reach the changed line, and a fault
-that fails none of them has survived. A sample with a fixed seed is taken; survivors are listed by file and line.
+compiled functions, which run as plain Python here, or into all functions with ``--plain``. Those tests run that
+reach the changed line, and a fault that fails none of them has survived. A sample with a fixed seed is taken;
+survivors are listed by file and line.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
+import importlib
 import json
 import os
 import random
@@ -17,12 +20,10 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
-from types import CodeType, ModuleType
-from typing import Any
+from types import CodeType, FunctionType
 
 import coverage
 import pytest
@@ -63,14 +64,17 @@ def main() -> int:
     parser.add_argument("--distribution", default="plugins/broker-simulation")
     parser.add_argument("--sample", type=int, default=300, help="faults to try; 0 for all")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", default="", help="module, such as match, or module:first-last line")
+    parser.add_argument("--only", default="", help="modules, such as match,accept, or module:first-last line")
+    parser.add_argument("--plain", action="store_true", help="all functions, not only the compiled ones")
     options = parser.parse_args()
     if any(os.environ.get(name) != value for name, value in PLAIN.items()):
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **PLAIN})
     os.chdir(ROOT)
-    sources = compiled_sources(ROOT / options.distribution)
+    parts = [part for part in options.only.split(",") if part]
+    modules = [part.partition(":")[0] for part in parts]
+    sources = compiled_sources(ROOT / options.distribution, modules, plain=options.plain)
     tests = options.tests or [f"{options.distribution}/tests"]
-    everything = [mutant for source in sources for mutant in mutants_of(source) if chosen(mutant, options.only)]
+    everything = [mutant for source in sources for mutant in mutants_of(source) if chosen(mutant, parts)]
     size = min(options.sample or len(everything), len(everything))
     trials = Trials(sources, random.Random(options.seed).sample(everything, size))
     print(f"{len(everything)} faults in {len(sources)} modules, {size} tried", flush=True)
@@ -80,13 +84,14 @@ def main() -> int:
     return report(trials.outcomes, trials.sample)
 
 
-def chosen(mutant: Mutant, only: str) -> bool:
-    """Say whether a fault is in the module, and between the lines, that were asked for."""
-    name, _, lines = only.partition(":")
-    if name and mutant.source.path.stem != name:
-        return False
-    first, _, last = lines.partition("-")
-    return not first or int(first) <= mutant.line <= int(last or first)
+def chosen(mutant: Mutant, parts: Sequence[str]) -> bool:
+    """Say whether a fault is in a module, and between the lines, that were asked for; all are where none was."""
+    for part in parts:
+        name, _, lines = part.partition(":")
+        first, _, last = lines.partition("-")
+        if mutant.source.path.stem == name and (not first or int(first) <= mutant.line <= int(last or first)):
+            return True
+    return not parts
 
 
 class Trials:
@@ -105,8 +110,6 @@ class Trials:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Try every fault."""
-        if taken := [source.module for source in self.sources if source.module in sys.modules]:
-            raise SystemExit(f"{', '.join(taken)} were imported by tests before a fault could be put into them")
         reach = measure_reach(session, [source.path for source in self.sources])
         items = {item.nodeid: item for item in session.items}
         print(f"{len(reach.seconds)} tests, {sum(reach.seconds.values()):.0f} s", flush=True)
@@ -198,37 +201,34 @@ def in_fork(action: Callable[[], int], said: Path | str = os.devnull) -> int | N
     return None
 
 
-class _Changed(SourceFileLoader):
-    """Loads a module from a changed tree."""
+def put_in(mutant: Mutant) -> None:
+    """Give the functions of a module, wherever they are held already, the code that they have with the fault.
 
-    def __init__(self, mutant: Mutant) -> None:
-        super().__init__(mutant.source.module, str(mutant.source.path))
-        self._tree = mutant.tree()
+    Raises:
+        ValueError: A function does not know its class any more; the fault has left out what needed it.
+    """
+    importlib.import_module(mutant.source.module)
+    path = str(mutant.source.path)
+    changed = dict(_codes(compile(mutant.tree(), path, "exec")))
+    for function in [each for each in gc.get_objects() if type(each) is FunctionType]:
+        code = function.__code__
+        if code.co_filename == path:
+            function.__code__ = changed.get((code.co_qualname, code.co_firstlineno), code)
 
-    def get_code(self, fullname: str) -> CodeType:
-        return compile(self._tree, self.path, "exec")
 
-
-class _Finder:
-    """Gives the changed module, and leaves all others to the usual finders."""
-
-    def __init__(self, mutant: Mutant) -> None:
-        self._mutant = mutant
-
-    def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name != self._mutant.source.module:
-            return None
-        spec = PathFinder.find_spec(name, path, target)
-        if spec is not None:
-            spec.loader = _Changed(self._mutant)
-        return spec
+def _codes(code: CodeType) -> Iterator[tuple[tuple[str, int], CodeType]]:
+    """Yield the code of each function in a piece of code, by its name and first line."""
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield (inner.co_qualname, inner.co_firstlineno), inner
+            yield from _codes(inner)
 
 
 def try_one(session: pytest.Session, mutant: Mutant, items: Sequence[pytest.Item], seconds: Mapping[str, float]) -> str:
     """Put one fault in and run the tests that reach it."""
 
     def trial() -> int:
-        sys.meta_path.insert(0, _Finder(mutant))
+        put_in(mutant)
         return run_items(session, items, seconds)
 
     status = in_fork(trial)
