@@ -144,6 +144,8 @@ def test_a_look_at_the_portfolio_is_in_base_currency():
         seen["position"] = context.position("SAP")
         with pytest.raises(RunError, match="cash in 'GBP' was asked for: this run has USD, EUR"):
             view.cash_in("GBP")
+        with pytest.raises(RunError, match="account 'mian' was asked for: this run has main"):
+            _ = view.accounts["mian"]
 
     run(Plan(d1=lambda context: context.order("SAP", 100), d3=look), STOCKS, RATES)
     assert (100_000.0, -10_500.0) == (seen["usd"], seen["eur"])

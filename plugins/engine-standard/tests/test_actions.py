@@ -95,7 +95,7 @@ def test_dates_may_be_midnights(sessions):
 @pytest.mark.parametrize(
     ("wrong", "problem"),
     [
-        (row("divorce"), "has no known kind; known are split, stock-dividend, dividend, merger, spin-off"),
+        (row("divorce"), "has no known kind ('divorce'); known are split, stock-dividend, dividend, merger, spin-off"),
         (row(kind=None), "has no known kind"),
         (row(symbol=None), "has no symbol"),
         (row(ex_date=None), "has no ex_date"),

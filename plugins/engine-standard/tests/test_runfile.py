@@ -54,6 +54,14 @@ def test_an_override_sets_one_value(read, override, path, value):
     assert value == actual
 
 
+@pytest.mark.parametrize("text", ["", "[account]\nname = 'a'\n", "[[account]]\nname = 'a'\n"])
+def test_an_override_of_the_first_table_needs_no_list(read, text):
+    """One table, or none, is a list of one: what is counted from 0 is there."""
+    (account,) = read(MINIMAL + text, "account.0.type=cash").settings["account"]
+
+    assert account == ({"name": "a"} if text else {}) | {"type": "cash"}
+
+
 @pytest.mark.parametrize(
     "override", ["seed", "=1", "a..b=1", "feed.7.path=x", "feed.x.path=1", "seed.x=1", "seed.x.y=1"]
 )

@@ -172,7 +172,7 @@ def test_interest_does_not_earn_on_what_is_paid_with_it(make_desk):
         ({"borrow": table((1, "A"), available=[1.0])}, "borrow of account main has no column rate"),
         ({"borrow": table((1, "A"), (2, "B"), rate=[0.1, math.nan])}, "rate of B is missing or not finite in row 2"),
         ({"funding": table((1, "A"), rate=[None])}, "funding of account main: rate of A is missing"),
-        ({"interest": {"debit": 0.1, "credti": 0.1}}, "interest of account main has no credti"),
+        ({"interest": {"debit": 0.1, "credti": 0.1}}, "interest of account main: 'credti' is not a known key"),
         ({"interest": {"debit": math.nan}}, "debit was nan"),
         ({"interest": {"debit": "6 %"}}, "debit was 6 %"),
         ({"interest": table((1, "USD"), debit=[0.1])}, "interest of account main has no column credit"),

@@ -163,7 +163,7 @@ def _interest_of(account: Account) -> Mapping[str, float] | DatedFigures | None:
     rates: dict[str, float] = dict.fromkeys(_SIDES, 0.0)
     for side, rate in interest.items():
         if side not in rates:
-            raise RunFileError(f"{where} has no {side}; give debit and credit, yearly rates")
+            raise RunFileError(f"{where}: {side!r} is not a known key; give debit and credit, yearly rates")
         if not isinstance(rate, int | float) or not np.isfinite(rate):
             raise RunFileError(f"{where}: {side} was {rate}; give a yearly rate such as 0.06")
         rates[side] = float(rate)

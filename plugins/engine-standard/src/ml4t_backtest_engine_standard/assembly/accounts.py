@@ -205,9 +205,8 @@ def dated_settings(accounts: Accounts, tables: Tables, sessions: SessionTable) -
                 continue
             lacking = [name for name in _DATED[key] if name not in frame.columns]
             if lacking:
-                problems.append(
-                    f"{where}: no column {' and no column '.join(lacking)}; it has {', '.join(frame.columns)}"
-                )
+                what = f"{where}: no column {' and no column '.join(lacking)}; it has {', '.join(frame.columns)}"
+                problems.append(f'{what}; name it, as in columns = {{ {lacking[0]} = "column" }}')
         out.append(settings)
     if problems:
         raise DataError(*problems)

@@ -165,7 +165,9 @@ class _Rows:
         """Note everything that is wrong."""
         kinds = self._kind
         self._fault(self._symbol == "", "has no symbol; name it")
-        self._fault(~np.isin(kinds, list(KINDS)), f"has no known kind; known are {', '.join(KINDS)}")
+        strange = ~np.isin(kinds, list(KINDS))
+        named = ", ".join(repr(kind) for kind in sorted({*kinds[strange]} - {""})[:3])
+        self._fault(strange, f"has no known kind{f' ({named})' if named else ''}; known are {', '.join(KINDS)}")
         for kind, needed in KINDS.items():
             for name in needed:
                 missing = self._new == "" if name == "new_symbol" else np.isnan(self._figures[name])

@@ -118,6 +118,8 @@ def _override(settings: dict[str, Any], override: str) -> None:
         parsed = {}
     *tables, last = keys
     inside: Any = settings
+    if keys[0] in LIST_KEYS and keys[1:2] == ["0"] and not isinstance(settings.get(keys[0]), list):
+        settings[keys[0]] = [settings.get(keys[0], {})]  # one table, or none yet, is a list of one
     for key in tables:
         inside = inside.setdefault(key, {}) if isinstance(inside, dict) else inside[int(key)]
     value = parsed["value"] if parsed.keys() == {"value"} else text

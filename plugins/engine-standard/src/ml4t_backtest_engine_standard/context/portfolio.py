@@ -36,6 +36,13 @@ class AccountView(NamedTuple):
     gross_exposure: float
 
 
+class _Accounts(dict[str, AccountView]):
+    """Accounts by name, which say what they are called when asked for another."""
+
+    def __missing__(self, name: str) -> AccountView:
+        raise RunError(f"account {name!r} was asked for: this run has {', '.join(self)}")
+
+
 class Portfolio:
     """Cash, equity, exposure and positions as known now, over all accounts; read-only, in base currency.
 
@@ -84,7 +91,7 @@ class Portfolio:
 
     @property
     def accounts(self) -> dict[str, AccountView]:
-        """Each account by its name, in the order of the settings."""
+        """Each account by its name, in the order of the settings; ``RunError`` for a name that none has."""
         cash, receivable = self._in_base("cash"), self._in_base("receivable")
         owner = self._state.accounts["account"]
         instruments, positions = self._state.instruments, self._state.positions
@@ -93,15 +100,18 @@ class Portfolio:
         mark = np.where(np.isfinite(rows["mark"]), rows["mark"], position["average_price"])
         unit = position["quantity"] * rows["multiplier"] * self._rates()[rows["currency"]]
         worth = unit * np.where(rows["settles"] == _VALUE, mark, mark - position["basis"])
-        return {
-            name: AccountView(
+        return _Accounts(
+            (
                 name,
-                float(cash[own := owner == number].sum()),
-                float(cash[own].sum() + receivable[own].sum() + worth[its := rows["account"] == number].sum()),
-                float(np.abs(unit * mark)[its].sum()),
+                AccountView(
+                    name,
+                    float(cash[own := owner == number].sum()),
+                    float(cash[own].sum() + receivable[own].sum() + worth[its := rows["account"] == number].sum()),
+                    float(np.abs(unit * mark)[its].sum()),
+                ),
             )
             for number, name in enumerate(self._names)
-        }
+        )
 
     @property
     def quantities(self) -> Floats:
