@@ -31,7 +31,7 @@ class Account:
         funding: Rows by symbol. Default none.
         day_count: Days of a year for borrow and interest. Default 360.
         margin_call: ``liquidate`` (default), ``stop`` or ``note``.
-        convert: Whether foreign cash is exchanged ``at-fill`` or kept (``none``, default).
+        convert: Whether what fills move in other currencies is exchanged ``at-fill`` or kept (``none``, default).
         max_mark_age: Sessions after which a last price is too old. Default 5.
         on_silence: What becomes of a position then: ``stop`` (default), ``hold``, ``last`` or ``zero``.
         max_fx_age: Sessions after which a rate is too old. Default 5.
