@@ -65,10 +65,12 @@ def compiled_sources(distribution: Path, modules: Sequence[str] = (), *, plain: 
 def _compiled_only(tree: ast.Module) -> Iterator[tuple[int, int]]:
     """Yield what is done where a model is found by its address, called back, or has stopped the core by raising.
 
+    Also the types that functions are compiled for.
+
     In plain Python models are called as they are, and what they raise ends the run there.
     """
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and "ADDRESS" in _names(node):
+        if isinstance(node, ast.FunctionDef) and {"ADDRESS", "keep"} & _names(node):
             yield node.body[0].lineno, node.end_lineno or node.lineno
         if isinstance(node, ast.If) and _asks_a_flag(node.test):
             yield node.body[0].lineno, node.body[-1].end_lineno or node.body[-1].lineno

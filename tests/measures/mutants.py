@@ -45,6 +45,7 @@ class Mutant:
     Attributes:
         source: The module.
         line: Where.
+        last: The last line of the changed piece of code.
         was: The code before.
         now: The code after.
         place: Number of the changed node in the order of ``ast.walk``.
@@ -53,6 +54,7 @@ class Mutant:
 
     source: Source
     line: int
+    last: int
     was: str
     now: str
     place: int
@@ -79,7 +81,8 @@ def mutants_of(source: Source) -> Iterator[Mutant]:
             target = _node(tree, place)
             was = ast.unparse(target)
             change(target)
-            found.append(Mutant(source, line, _first_line(was), _first_line(ast.unparse(target)), place, change))
+            last = getattr(node, "end_lineno", None) or line
+            found.append(Mutant(source, line, last, _first_line(was), _first_line(ast.unparse(target)), place, change))
     yield from sorted(found, key=lambda mutant: mutant.line)
 
 

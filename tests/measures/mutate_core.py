@@ -52,9 +52,10 @@ class Reach:
     seconds: dict[str, float]
     tests: dict[tuple[str, int], list[str]]
 
-    def of(self, path: Path, line: int) -> list[str]:
-        """Return the tests that reach a line, the fastest first."""
-        return sorted(self.tests.get((str(path), line), ()), key=lambda test: self.seconds[test])
+    def of(self, path: Path, first: int, last: int) -> list[str]:
+        """Return the tests that reach any of the lines that a piece of code is on, the fastest first."""
+        tests = {test for line in range(first, last + 1) for test in self.tests.get((str(path), line), ())}
+        return sorted(tests, key=lambda test: (self.seconds[test], test))
 
 
 def main() -> int:
@@ -114,7 +115,7 @@ class Trials:
         items = {item.nodeid: item for item in session.items}
         print(f"{len(reach.seconds)} tests, {sum(reach.seconds.values()):.0f} s", flush=True)
         for number, mutant in enumerate(self.sample, 1):
-            tests = reach.of(mutant.source.path, mutant.line)
+            tests = reach.of(mutant.source.path, mutant.line, mutant.last)
             trial = [items[test] for test in tests]
             outcome = try_one(session, mutant, trial, reach.seconds) if tests else "not reached"
             self.outcomes.append(outcome)

@@ -11,8 +11,13 @@ def can_pay(quantity, price, *, held=(0.0, 0.0), marks=(10.0, 10.0), cash=1000.0
     """Say whether an account with symbols A and B can pay for a fill in A."""
     from ml4t_backtest_portfolio_standard.fill_check import affords, fill_rules
 
-    columns = {name: settings.pop(name) for name in ("settles", "multiplier", "initial_per_unit") if name in settings}
+    columns = {
+        name: settings.pop(name)
+        for name in ("settles", "currency", "multiplier", "initial_per_unit")
+        if name in settings
+    }
     settled, rate = settings.pop("settled", cash), settings.pop("rate", 1.0)
+    rates, euros = settings.pop("rates", (rate, np.nan)), settings.pop("euros", 0.0)
     params = fill_rules([Account(), Account(**{"check": "fill", **settings})])
     orders, market = np.zeros(1, ORDER), np.zeros(2, MARKET)
     orders["account"], market[0]["quantity"], market[0]["price"] = 1, quantity, price
@@ -25,8 +30,8 @@ def can_pay(quantity, price, *, held=(0.0, 0.0), marks=(10.0, 10.0), cash=1000.0
     instruments["mark"] = (*marks, 1e9)
     positions["quantity"], positions["average_price"] = (*held, 1e9), 10.0
     accounts = np.zeros(4, ACCOUNT)
-    accounts["currencies"], accounts["rate"] = 2, (1.0, np.nan, rate, np.nan)
-    accounts[2]["cash"], accounts[2]["settled"] = cash, settled
+    accounts["currencies"], accounts["rate"] = 2, (1.0, np.nan, *rates)
+    accounts[2]["cash"], accounts[2]["settled"], accounts[3]["cash"] = cash, settled, euros
     return affords(orders, 0, market, commission, instruments, positions, accounts, params) == 1.0
 
 
@@ -130,3 +135,37 @@ def test_costs_are_paid_at_the_present_rate():
     """Two for one: 1,000 of the second account's currency buy 100 at 10."""
     assert can_pay(100.0, 10.0, type="cash", rate=2.0)
     assert not can_pay(100.0, 10.0, type="cash", rate=np.nan)
+
+
+def test_a_symbol_that_is_not_held_needs_no_rate():
+    """The rate of its currency is not known here."""
+    assert can_pay(200.0, 10.0, currency=(0, 1, 0))
+    assert not can_pay(200.0, 10.0, currency=(0, 1, 0), held=(0.0, 1.0))
+
+
+def test_what_is_held_carries_and_claims_at_its_rate():
+    """1,000 and 30 of B at 10 are 2,600 at 2; at a half, 1,000 are 500."""
+    assert can_pay(230.0, 10.0, held=(0.0, 30.0), rate=2.0)
+    assert not can_pay(231.0, 10.0, held=(0.0, 30.0), rate=2.0)
+    assert can_pay(230.0, 10.0, held=(0.0, 30.0), rate=0.5)
+    assert not can_pay(231.0, 10.0, held=(0.0, 30.0), rate=0.5)
+
+
+def test_shares_in_another_currency_carry_a_loan_in_the_first():
+    """300 of B at 10 are 6,000 at 2, of which 3,000 are claimed; 200 of A claim what is left."""
+    loan = {"held": (0.0, 300.0), "cash": -2000.0, "rates": (1.0, 2.0), "currency": (0, 1, 0)}
+
+    assert can_pay(200.0, 10.0, **loan)
+    assert not can_pay(201.0, 10.0, **loan)
+
+
+def test_a_cash_account_buys_parts_of_a_unit():
+    """A purchase is no sale, however small."""
+    assert can_pay(0.5, 10.0, type="cash")
+    assert not can_pay(-0.5, 10.0, type="cash")
+
+
+def test_cash_of_all_currencies_counts():
+    """100 euros at 2 beside 1,000."""
+    assert can_pay(240.0, 10.0, rates=(1.0, 2.0), euros=100.0)
+    assert not can_pay(241.0, 10.0, rates=(1.0, 2.0), euros=100.0)

@@ -9,6 +9,8 @@ import pytest
 from ml4t.backtest.errors import RunError
 from ml4t.backtest.state import LEDGER_KINDS, SETTLES
 from ml4t_backtest_portfolio_standard import totals
+from ml4t_backtest_portfolio_standard.accounting import round_to_step
+from ml4t_backtest_portfolio_standard.checks import is_off
 from ml4t_backtest_portfolio_standard.totals import TOTALS, earned, moved
 
 DAY = 86_400 * 10**9
@@ -116,14 +118,15 @@ def test_actions_cut_to_lots_of_their_size(make_books):
     assert 100.0 == books.state.ledger.rows()["amount"][-1]
 
 
-def test_dust_is_measured_by_the_size_of_the_position(make_books):
-    """A third of 90 million and a bit is off by some billionths of a share: nothing is paid for them."""
-    held = next(float(n) for n in range(90_000_003, 91_000_000, 3) if 1e-9 < abs(n * (1 / 3) - n // 3) < 1e-2)
-    books = make_books(cash=1e12, quantity_step=0.0)
-    books.fill(held, 10.0)
+@pytest.mark.parametrize(("ratio", "after"), [(0.7, 29_360_240.0), (1.1, 46_137_520.0)])
+def test_dust_is_measured_by_the_size_of_the_position(make_books, ratio, after):
+    """Of 40 million shares the product is off by some billionths of a share: no share is paid for them."""
+    books = make_books(cash=1e12)
+    books.fill(41_943_200, 10.0)
     books.state.instruments["mark"] = 10.0
-    books.act("split", ratio=1 / 3)
+    books.act("split", ratio=ratio)
 
+    assert after == books.position()[0]
     assert "cash-in-lieu" not in {LEDGER_KINDS[kind] for kind in books.state.ledger.rows()["kind"]}
 
 
@@ -224,3 +227,176 @@ def test_a_position_that_adds_pays_from_its_mean_price(make_books, settles):
 
     assert 10_000.0 + 2 * 2.0 * 3.0 == books.state.accounts[0]["cash"]
     assert 13.0 == books.state.positions[0]["basis"]
+
+
+@pytest.mark.parametrize(("value", "step", "rounded"), [(0.95, 0.3, 0.3 * 3), (6.0, 2.5, 5.0), (-7.0, 4.0, -8.0)])
+def test_steps_that_are_no_parts_of_one_are_counted(value, step, rounded):
+    """1 / 0.3 is no whole number."""
+    assert rounded == round_to_step(value, step)
+
+
+def test_rows_of_a_fill_have_its_price(make_books):
+    """Also that of its commission."""
+    books = make_books()
+    books.fill(3, 12.5, commission=1.0)
+
+    assert [12.5, 12.5] == books.state.ledger.rows()["price"][1:].tolist()
+
+
+def test_nothing_receivable_is_exactly_nothing(make_books):
+    """0.1 + 0.2 - 0.1 - 0.2 is a little more."""
+    books = make_books()
+    books.fill(1, 10.0)
+    for amount, pay_at in ((0.1, 20), (0.2, 30)):
+        books.act("dividend", amount=amount, pay_at=pay_at)
+    for now in (20, 30):
+        books.state.now = now
+        books.portfolio.settle(None)
+
+    assert 0.0 == books.state.accounts[0]["receivable"]
+
+
+def test_a_merger_at_no_shares_is_for_cash(make_books):
+    """Whatever symbol it names."""
+    books = make_books()
+    books.fill(10, 20.0)
+    books.act("merger", ratio=0.0, amount=22.0, other=1)
+
+    assert 10_020.0 == books.state.accounts[0]["cash"]
+    assert (0.0, 0.0) == books.position(1)
+
+
+def test_positions_are_still_known_when_symbols_come(make_books):
+    """What was summed up of the others stays."""
+    books = make_books()
+    books.fill(10, 10.0)
+    books.portfolio.sample(0, 0)
+    books.state.add_symbols(["LATE"])
+    books.fill(4, 5.0, symbol=2)
+    books.portfolio.sample(1, 1)
+
+    assert [10.0, 0.0, 4.0] == books.state.positions["quantity"].tolist()
+
+
+def test_the_account_and_the_currency_that_are_wrong_are_named(make_books):
+    """Of two and two."""
+    books = make_books(accounts=[{"capital": {"USD": 1.0}}, {"capital": {"EUR": 2.0}}], currencies=("USD", "EUR"))
+    books.state.accounts["rate"] = 1.0
+    books.state.accounts[3]["cash"] = 5.0
+    with pytest.raises(RunError, match=r"account 1 has 5\.0 EUR of cash, 2\.0 of it settled, .* to \[2\.0, 2\.0\]"):
+        books.portfolio.sample(0, 0)
+
+
+def test_small_sums_agree_to_a_billionth():
+    """1e-9 of what has moved, and of one at least; what is no number is nobody's profit."""
+    assert [False, True] == [is_off(gained, 0.0, 0.0) for gained in (0.9e-9, 1.5e-9)]
+    assert [False, True] == [is_off(gained, 0.0, 4.0) for gained in (3.9e-9, 4.5e-9)]
+    assert not is_off(math.nan, 0.0, 0.0)
+
+
+def test_no_column_needs_the_rate_of_a_currency_without_money(make_books):
+    """Whatever was earned elsewhere."""
+    books = make_books(currencies=("USD", "EUR"))
+    books.fill(1, 10.0)
+    row = last_row(books)
+
+    assert all(math.isfinite(row[name]) for name in TOTALS)
+
+
+def test_samples_count_what_is_paid_at_the_rate_of_its_sample(make_books):
+    """Funding, interest, borrow and dividends, at home and in euros at 2, later at 3."""
+    names = ("funding", "interest", "borrow", "dividends")
+    books = make_books(currencies=("USD", "EUR"))
+    accounts = books.state.accounts
+    accounts["rate"][1] = 2.0
+    books.portfolio.sample(0, 0)
+    for session, rate in ((1, 2.0), (2, 3.0)):
+        accounts["rate"][1] = rate
+        for power, name in enumerate(names):
+            accounts[name] += 2.0**power
+        for place in (0, 1):
+            accounts["cash"][place] += 15.0
+            accounts["settled"][place] += 15.0
+            books.portfolio._identities._balances[place, :2] += 15.0
+        books.portfolio.sample(session, session)
+    rows = books.state.equity.rows()
+
+    for power, name in enumerate(names):
+        assert [0.0, 3.0 * 2**power, 7.0 * 2**power] == rows[name].tolist()
+    assert [0.0, 0.0, 15.0] == rows["fx_pnl"].tolist()
+
+
+def test_actions_that_follow_each_other_are_all_taken(make_books):
+    """Two splits, a spin-off, a split of what it gave, a merger, and one more split."""
+    books = make_books(symbols=("A", "B", "C"))
+    books.fill(10, 24.0)
+    books.act("split", ratio=2.0)
+    books.act("split", ratio=3.0)
+    books.act("spin-off", ratio=1.0, value=1.0, other=1)
+    books.act("split", symbol=1, ratio=2.0)
+    books.act("merger", ratio=2.0, other=2)
+    books.act("split", symbol=2, ratio=5.0)
+    trades = books.portfolio.trades().sort("symbol").select("symbol", "quantity", "entry_price", "is_open").rows()
+
+    assert [("B", 120.0, 0.5, True), ("C", 600.0, 0.3, True)] == [
+        (symbol, quantity, pytest.approx(price), is_open) for symbol, quantity, price, is_open in trades
+    ]
+
+
+@pytest.mark.parametrize("given", [1.0, 0.5])
+def test_an_action_may_give_one_unit_or_less(make_books, given):
+    """It is a lot like any other, and closes what is held the other way."""
+    books = make_books(lot=0.0)
+    books.fill(10, 24.0)
+    books.fill(-0.25, 8.0, symbol=1)
+    books.act("spin-off", ratio=given / 10.0, value=8.0, other=1)
+    trades = books.portfolio.trades().sort("symbol", "is_open").select("symbol", "quantity", "side", "is_open").rows()
+
+    assert [("A", 10.0, "long", True), ("B", 0.25, "short", False), ("B", given - 0.25, "long", True)] == trades
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_shares_and_cash_of_a_merger_close_what_is_held_the_other_way(make_books, sign):
+    """10 A become 10 B at 14 each, and 6 in cash; 4 B of the other side were bought at 15: 4 of A end at 20."""
+    books = make_books()
+    books.fill(sign * 10, 20.0)
+    books.fill(sign * -4, 15.0, symbol=1)
+    books.state.instruments["mark"] = [21.0, 14.0]
+    books.act("merger", ratio=1.0, amount=6.0, other=1)
+    names = ("symbol", "quantity", "entry_price", "exit_price", "is_open")
+    trades = books.portfolio.trades().sort("is_open", "symbol").select(names).rows()
+
+    assert [("A", 4.0, 20.0, 20.0, False), ("B", 4.0, 15.0, 14.0, False), ("B", 6.0, 14.0, None, True)] == trades
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_half_a_share_of_a_merger_closes_too(make_books, sign):
+    """It is no whole one, and on the other side of what is held."""
+    books = make_books(lot=0.0)
+    books.fill(sign * 1, 20.0)
+    books.fill(sign * -2, 30.0, symbol=1)
+    books.state.instruments["mark"] = [20.0, 40.0]
+    books.act("merger", ratio=0.5, other=1)
+    trades = books.portfolio.trades().sort("is_open", "symbol").select("symbol", "quantity", "is_open").rows()
+
+    assert [("A", 1.0, False), ("B", 0.5, False), ("B", 1.5, True)] == trades
+
+
+def test_fills_of_one_instant_settle_by_their_own_sessions(make_books):
+    """Two sales become known together; one price formed a session earlier. Rows go to their own currency."""
+    accounts = [{"settlement_days": 1, "capital": {"USD": 0.0}}, {"settlement_days": 1, "capital": {"EUR": 0.0}}]
+    books = make_books(accounts=accounts, currencies=("USD", "EUR"), account=1, currency=1)
+    state = books.state
+    state.session_opens = np.arange(10, dtype=np.int64) * DAY
+    state.session_closes = state.session_opens + DAY // 2
+    for formed_at in (DAY + 5, 2 * DAY + 5):
+        books.fill(-1, 10.0, at=formed_at)
+        state.fills.data["known_at"][state.fills.count - 1] = 2 * DAY + 9
+        state.ledger.data["timestamp"][state.ledger.count - 1] = 2 * DAY + 9
+    settled = []
+    for session in range(2, 5):
+        state.now = int(state.session_closes[session])
+        books.portfolio.settle(session)
+        settled.append(state.accounts["settled"].tolist())
+
+    assert [[0.0, 0.0, 0.0, each] for each in (10.0, 20.0, 20.0)] == settled

@@ -1,7 +1,5 @@
 """Figures that small faults in buying power, margins and silence would change."""
 
-import math
-
 import numpy as np
 import polars as pl
 import pytest
@@ -231,19 +229,79 @@ def test_the_last_session_has_none_after_it(in_sessions):
         assert [False, False] == close_of(desk, session, prices=[0, 1])
 
 
-def test_a_currency_that_nobody_holds_needs_no_rate_at_a_fill():
-    """Nor does a symbol that is not held."""
-    from test_fill_check import can_pay
+def test_small_amendments_are_judged_too(make_desk):
+    """Half a unit more of one."""
+    desk = make_desk(capital=5.0)
+    order = desk.work(0, 1)
 
-    assert can_pay(200.0, 10.0, currency=(0, 1, 0))
-    assert not can_pay(200.0, 10.0, currency=(0, 1, 0), held=(0.0, 1.0))
+    assert ["no-buying-power"] == desk.judge(desk.amend(order, 1.5))
 
 
-def test_what_is_held_in_another_currency_carries_at_its_rate():
-    """1,000 at 2 and 30 of B at 10 are 2,600 in all, and 300 x 2 of it claim a half."""
-    from test_fill_check import can_pay
+def test_orders_that_are_no_targets_stay_when_targets_are_replaced(make_desk):
+    """They still claim."""
+    desk = make_desk(capital=1000.0)
+    desk.work(0, 150)
 
-    assert can_pay(230.0, 10.0, held=(0.0, 30.0), rate=2.0)
-    assert not can_pay(231.0, 10.0, held=(0.0, 30.0), rate=2.0)
-    assert can_pay(8.0, 10.0, held=(0.0, 300.0), cash=-1460.0, rate=2.0)
-    assert not can_pay(9.0, 10.0, held=(0.0, 300.0), cash=-1460.0, rate=math.nan)
+    assert ["", "no-buying-power", ""] == desk.judge(desk.cancel_targets(0), (1, 51), (1, 50))
+
+
+def test_accounts_have_their_own_cash_in_each_currency(make_desk):
+    """The second one has 100 in euros at 2, and buys for as much."""
+    accounts = [{"name": "main"}, {"name": "cash", "venue": "X", "type": "cash"}]
+    capital = [1000.0, 10.0, 0.0, 100.0]
+    desk = make_desk(accounts=accounts, currencies=["USD", "EUR"], rates=[1.0, 2.0], capital=capital)
+    desk.state.instruments["account"] = [1, 1]
+    desk.state.instruments["currency"][1] = 1
+
+    assert ["no-buying-power", ""] == desk.judge((1, 11), (1, 10))
+    assert ["no-buying-power", ""] == desk.judge((0, 21), (0, 20))
+
+
+def test_a_basket_that_passes_whole_changes_nothing(make_desk):
+    """Also where it is judged order by order, as with a cancel in the round."""
+    desk = make_desk(capital=1000.0)
+    order = desk.work(0, 150)
+
+    assert ["", "", ""] == desk.judge(desk.cancel(order), (0, 100), (1, 100), baskets=[-1, 1, 1])
+    assert not desk.changed
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_what_works_on_the_other_side_leaves_room(make_desk, sign):
+    """Equity 1,500 carries 300; 100 are held and 300 work the other way, so that 200 may come."""
+    desk = make_desk(held=[sign * 100.0, 0.0], insufficient="scale")
+    desk.set_cash(1500.0 - sign * 1000.0)
+    desk.work(0, sign * -300)
+
+    assert [sign * 200.0] == desk.sizes((0, sign * 999))
+
+
+def test_orders_are_cut_to_lots_of_their_size(make_desk):
+    """285 at 7 in lots of 10."""
+    desk = make_desk(capital=1000.0, marks=[7.0, 7.0], insufficient="scale", lot=10.0)
+
+    assert [280.0] == desk.sizes((0, 999))
+
+
+def test_a_basket_fits_into_little_equity(make_desk):
+    """Half a dollar carries one at one."""
+    desk = make_desk(capital=0.5, marks=[1.0, 1.0], insufficient="scale", lot=0.1)
+
+    assert [0.5, 0.5] == desk.sizes((0, 1), (1, 1), baskets=[1, 1])
+
+
+def test_held_proceeds_are_those_of_all_units_of_a_contract(make_desk):
+    """2 x 100 sold short at 10 are 2,000 of the 5,600 in cash."""
+    desk = make_desk(capital=5600.0, held=[-100.0, 0.0], short_proceeds="held", interest={"credit": 0.1})
+    desk.state.instruments["multiplier"] = 2.0
+    desk.rules.settle(0)
+    desk.rules.settle(1)
+
+    assert [1.0] == desk.state.ledger.rows()["amount"].tolist()
+
+
+def test_positions_count_after_symbols_that_are_not_held(in_sessions):
+    """The first symbol is flat."""
+    desk = in_sessions(held=[0.0, 100.0], capital=-990.0, margin_call="stop")
+    with pytest.raises(RunError, match=r"equity 10\.00, maintenance requirement 250\.00"):
+        close_of(desk, 1, prices=[0, 1])

@@ -31,6 +31,7 @@ _ENDS: Final = {
     "delisting": _CORPORATE_ACTION,
     "expiry": REASONS.index("delisted"),
 }
+_ROUNDED: Final = 1.0 + 1e-15  # what a product of floats may be off by, of many lots
 _LIVE: Final = (ACCEPTED, PARTIAL, HELD)
 _on_grid = plain(on_grid)
 _off_grid = plain(off_grid)
@@ -142,7 +143,7 @@ def _remainder(left: float, ratio: float, instrument: Any) -> float:
     lot = float(instrument["lot"])
     if not lot > 0.0 or _off_grid(left, lot):
         return _to_step(left * ratio, float(instrument["quantity_step"]))
-    count = np.floor(abs(left) * ratio / lot + 1e-9)
+    count = np.floor(abs(left) * ratio / lot * _ROUNDED + 1e-9)
     return float(np.copysign(_on_grid(count, lot, abs(left) * ratio), left)) if count else 0.0
 
 

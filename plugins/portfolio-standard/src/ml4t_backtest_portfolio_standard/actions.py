@@ -20,6 +20,7 @@ __all__ = ["Actions"]
 
 _FOREVER: Final = 2**63 - 1
 _DUST: Final = 1e-9  # lots
+_ROUNDED: Final = 1.0 + 1e-15  # what a product of floats may be off by, of many lots
 
 
 class Actions:
@@ -279,7 +280,7 @@ class Actions:
         lot = float(self._state.instruments[symbol]["lot"])
         if not lot > 0.0:
             return quantity
-        count = np.floor(abs(quantity) / lot + _DUST)
+        count = np.floor(abs(quantity) / lot * _ROUNDED + _DUST)
         return float(np.copysign(round_to_step(float(count * lot), lot), quantity))
 
     def get_state(self) -> dict[str, Any]:
