@@ -8,11 +8,10 @@ window that a strategy keeps never changes. Nothing handed out is, or slices, a 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from ml4t.backtest.errors import LookAheadError
@@ -23,9 +22,10 @@ if TYPE_CHECKING:
     from ml4t.backtest.interfaces.feed import SourceSpec
     from ml4t.backtest.state import RunState
 
-__all__ = ["Released"]
+__all__ = ["Released", "Take"]
 
 Floats = NDArray[np.float64]
+Take: TypeAlias = Callable[[NDArray[np.int32], Floats, NDArray[np.int64], bool], None]
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 _SMALLEST_BLOCK = 4096
 
@@ -35,7 +35,9 @@ class Released:
 
     Args:
         spec: The source's description.
-        state: The run's columns; marks are written there for price feeds.
+        state: The run's columns.
+        take: What keeps marks: called with the symbol ids, values (fields, n) and times (event_time and known_at,
+            n) of rows released since the last call, and whether they are the symbols 0, 1, 2 … once and in order.
 
     Attributes:
         count: Rows in the current block.
@@ -44,8 +46,8 @@ class Released:
         pending_full: Whether each of their instants holds exactly the symbols 0, 1, 2 … in order.
     """
 
-    def __init__(self, spec: SourceSpec, state: RunState) -> None:
-        self.spec, self._state = spec, state
+    def __init__(self, spec: SourceSpec, state: RunState, take: Take | None = None) -> None:
+        self.spec, self._state, self._take = spec, state, take
         self.count = 0
         self.pending: list[MarketEvent] = []
         self.pending_full = False
@@ -170,56 +172,20 @@ class Released:
         self._folded = self.count
 
     def fold(self) -> None:
-        """Bring per-symbol values up to date: marks for price feeds, latest values for sources with validity."""
+        """Bring what is kept by symbol up to date: marks for price feeds, latest values for sources with validity."""
         if self.pending:
             self._sync()
         start, stop = self._folded, self.count
         if start == stop:
             return
         self._folded = stop
-        ids: Any = self._symbol[start:stop]
-        times = self._times[:, start:stop]
-        if self.spec.kind in ("bar", "quote", "trade"):
-            price = self._price(start, stop)
-            known = np.isfinite(price)
-            if late := bool((times[0] < times[1]).any()):  # a price that formed later may be known already
-                order = np.argsort(times[0], kind="stable")
-                ids, price, times = ids[order], price[order], times[:, order]
-                known = np.isfinite(price) & (times[0] >= self._state.instruments["mark_time"][ids])
-            if not known.all():
-                ids, price, times = ids[known], price[known], times[:, known]
-            elif not late and self._full_run and stop - start == self._width:
-                ids = slice(stop - start)  # every symbol in order: several times faster
-            self._state.instruments["mark"][ids] = price
-            self._state.instruments["mark_time"][ids] = times[0]
-            self._raise_extremes(start, stop)
+        ids, values, times = self._symbol[start:stop], self._values[:, start:stop], self._times[:, start:stop]
+        if self._take is not None:
+            self._take(ids, values, times, bool(self._full_run) and stop - start == self._width)
         elif self.spec.valid_for is not None:
             self._grow_latest()
-            for row, name in enumerate((*self.spec.fields, "known_at")):
-                values = self._values[row, start:stop] if row < len(self._values) else times[1]
-                self._latest[name][ids] = values
-
-    def _raise_extremes(self, start: int, stop: int) -> None:
-        """Widen what held symbols have reached since their last fill."""
-        positions, fields = self._state.positions, self.spec.fields
-        ids = self._symbol[start:stop]
-        fresh = (positions["quantity"][ids] != 0.0) & (self._times[0, start:stop] > positions["since"][ids])
-        if not fresh.any():
-            return
-        price, each_once = self._price(start, stop), self._full_run and stop - start == self._width
-        for side, widen in (("high", np.fmax), ("low", np.fmin)):
-            reached = self._values[fields.index(side), start:stop] if side in fields else price
-            if each_once:
-                widen(positions[side][: stop - start], reached, out=positions[side][: stop - start], where=fresh)
-            else:
-                widen.at(positions[side], ids[fresh], reached[fresh])
-
-    def _price(self, start: int, stop: int) -> Floats:
-        fields = self.spec.fields
-        if self.spec.kind == "quote":
-            bid, ask = (self._values[fields.index(side), start:stop] for side in ("bid", "ask"))
-            return np.asarray((bid + ask) * 0.5)
-        return self._values[fields.index("close" if self.spec.kind == "bar" else "price"), start:stop]
+            for name, column in zip((*self.spec.fields, "known_at"), (*values, times[1]), strict=True):
+                self._latest[name][ids] = column
 
     def _grow_latest(self) -> None:
         width = len(self._state.symbols)
@@ -275,7 +241,7 @@ class Released:
         """Return a field of the newest instant's rows, float64, in the order of ``symbol_ids``."""
         if self.pending:
             self._sync()
-        return _read_only(self._values[self._row(field), self._starts[-1] if self._starts else 0 : self.count])
+        return _read_only(self._values[self.row(field), self._starts[-1] if self._starts else 0 : self.count])
 
     def history(self, field: str, bars: int) -> Floats:
         """Return the last ``bars`` instants of a field, float64 (bars, n), oldest first, NaN where no row.
@@ -290,7 +256,7 @@ class Released:
             )
         if self.pending:
             self._sync()
-        row, width = self._row(field), len(self._state.symbols)
+        row, width = self.row(field), len(self._state.symbols)
         have = min(bars, len(self._starts))
         start = self._starts[-have] if have else self.count
         if have == bars and self._full_run >= bars and self._width == width:
@@ -303,24 +269,15 @@ class Released:
             ]
         return _read_only(out)
 
-    def window(self, fields: Sequence[str], since: int, until: int) -> pl.DataFrame:
-        """Return the kept rows with ``since <= event_time <= until`` as a frame of its own memory."""
+    def kept(self) -> tuple[NDArray[np.int32], NDArray[np.int64], Floats]:
+        """Return symbol ids (n,), times (event_time and known_at, n) and values (fields, n) of the kept instants."""
         if self.pending:
             self._sync()
-        start = self._starts[max(0, len(self._starts) - self.depth)] if self._starts else 0
-        place = np.arange(start, self.count)
-        place = place[(self._times[0, place] >= since) & (self._times[0, place] <= until)]
-        names = np.array(self._state.symbols.names, dtype=object)
-        return pl.DataFrame(
-            {
-                "symbol": pl.Series(names[self._symbol[place]].tolist(), dtype=pl.String),
-                "event_time": pl.Series(self._times[0, place]).cast(pl.Datetime("ns", "UTC")),
-                "known_at": pl.Series(self._times[1, place]).cast(pl.Datetime("ns", "UTC")),
-                **{name: self._values[self._row(name), place] for name in fields},
-            }
-        )
+        place = slice(self._starts[-self.depth :][0] if self._starts else 0, self.count)
+        return _read_only(self._symbol[place]), _read_only(self._times[:, place]), _read_only(self._values[:, place])
 
-    def _row(self, field: str) -> int:
+    def row(self, field: str) -> int:
+        """Return the row of ``values`` that holds a field; LookAheadError for one that the source does not have."""
         if field not in self.spec.fields:
             raise LookAheadError(
                 f"source {self.spec.name!r} has no field {field!r}; it has {', '.join(self.spec.fields)}"

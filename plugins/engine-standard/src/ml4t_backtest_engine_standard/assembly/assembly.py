@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import date, datetime
-from functools import cached_property
-from importlib.metadata import version
 from typing import Any
 
-import numpy as np
-
-from ml4t.backtest.components import ComponentRef
 from ml4t.backtest.config import nearest
-from ml4t.backtest.core.sessions import DAY_NS, AlwaysOpen, SessionTable, to_ns
-from ml4t.backtest.core.stamps import parse_duration
-from ml4t.backtest.errors import BacktestError, InputError, RunFileError
+from ml4t.backtest.core.sessions import AlwaysOpen
+from ml4t.backtest.errors import InputError, RunFileError
 from ml4t.backtest.interfaces import (
     ExecutionModels,
-    Gate,
     Reporter,
     RunFile,
-    Setup,
     Source,
     SourceSpec,
     Window,
 )
-from ml4t.backtest.plugins import PluginHost, find_standard
+from ml4t.backtest.plugins import PluginHost
 from ml4t_backtest_engine_standard.assembly.accounts import (
     Accounts,
     check_currencies,
@@ -38,21 +27,19 @@ from ml4t_backtest_engine_standard.assembly.accounts import (
 )
 from ml4t_backtest_engine_standard.assembly.actions import basis_notes, read_actions
 from ml4t_backtest_engine_standard.assembly.books import build_strategies
-from ml4t_backtest_engine_standard.assembly.config import Errors
+from ml4t_backtest_engine_standard.assembly.building import Builder
 from ml4t_backtest_engine_standard.assembly.continuous import read_continuous
 from ml4t_backtest_engine_standard.assembly.entities import Tickers
 from ml4t_backtest_engine_standard.assembly.header import header_lines
 from ml4t_backtest_engine_standard.assembly.instruments import Rules, read_instruments
 from ml4t_backtest_engine_standard.assembly.parts import Parts
 from ml4t_backtest_engine_standard.assembly.tables import Tables
+from ml4t_backtest_engine_standard.assembly.timing import find_window
 from ml4t_backtest_engine_standard.compiled_cache import prepare_cache
 
 __all__ = ["assemble", "build_reporter"]
 
-# Sessions are looked up in this stretch unless the run's own dates lie outside of it.
-_FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(2040, 12, 31)
 _LATER = ("table", "universe", "benchmark")
-_READERS = ("feed", "signal", "table")
 _MODELS = ("fill", "slippage", "commission", "impact")
 
 
@@ -68,18 +55,14 @@ def assemble(run: RunFile, host: PluginHost) -> Parts:
 def build_reporter(use: str, run: RunFile, host: PluginHost) -> Reporter:
     """Build one more reporter, with its default settings."""
     assembly = _Assembly(run, host)
-    reporter: Reporter = assembly._build("reporter", use, "reporter")
+    reporter: Reporter = assembly.build("reporter", use, "reporter")
     assembly.errors.raise_if_any()
     return reporter
 
 
-class _Assembly:
+class _Assembly(Builder):
     def __init__(self, run: RunFile, host: PluginHost) -> None:
-        self.run, self.host, self.settings = run, host, run.settings
-        self.errors = Errors(run.path)
-        self.owners: list[tuple[object, ComponentRef]] = []
-        self.used = {name: version(name) for name in ("ml4t-backtest-kernel", "ml4t-backtest-engine-standard")}
-        self.names: list[str] = []
+        super().__init__(run, host)
         self.account_defaults: Mapping[str, Any] = {}
 
     def parts(self) -> Parts:
@@ -92,21 +75,21 @@ class _Assembly:
         note = prepare_cache([*compiled, self.run.base_dir])
         calendar = self._calendar()
         sources = [
-            self._build(kind, table, f"{kind}.{place}")
+            self.build(kind, table, f"{kind}.{place}")
             for kind in ("feed", "signal")
             for place, table in enumerate(settings.get(kind) or [])
         ]
         seed = settings.get("seed") or 0
-        strategies = build_strategies(settings.get("strategy"), self._build, seed, self.run.base_dir, self.errors)
+        strategies = build_strategies(settings.get("strategy"), self.build, seed, self.run.base_dir, self.errors)
         broker_table = self._broker_table()
         models = self._models(broker_table)
-        broker = self._build("broker", broker_table, "broker")
-        tables = Tables(self._build)
+        broker = self.build("broker", broker_table, "broker")
+        tables = Tables(self.build)
         accounts = read_accounts(settings, self.account_defaults, tables, self.errors)
         portfolio = self._portfolio(accounts, None)
-        risk = [self._build("risk", table, f"risk.{i}") for i, table in enumerate(settings.get("risk") or [])]
+        risk = [self.build("risk", table, f"risk.{i}") for i, table in enumerate(settings.get("risk") or [])]
         reporters = [
-            self._build("reporter", table, f"reporter.{i}") for i, table in enumerate(settings.get("reporter") or [])
+            self.build("reporter", table, f"reporter.{i}") for i, table in enumerate(settings.get("reporter") or [])
         ]
         instruments, notes = read_instruments(settings.get("instruments") or [], tables, self.errors)
         continuous = read_continuous(settings.get("continuous") or [], instruments, self.errors)
@@ -116,7 +99,7 @@ class _Assembly:
         if not settings.get("feed"):
             self.errors.add("feed", "is missing: a run needs at least one [[feed]], or prices= in Python")
         self.errors.raise_if_any()
-        sessions, window, start, end = self._window(calendar)
+        sessions, window, start, end = find_window(settings, str(self.run.path or "settings"), calendar)
         if portfolio is None:
             portfolio = self._portfolio(accounts, dated_settings(accounts, tables, sessions))
             self.errors.raise_if_any()
@@ -170,71 +153,6 @@ class _Assembly:
             return {"use": use}
         return {"use": use, **value} if isinstance(value, Mapping) else value
 
-    def _build(self, kind: str, value: Any, where: str) -> Any:
-        """Return the component that a table, a name, a class or an instance stands for; None after an error."""
-        if not isinstance(value, Mapping):
-            value = {"use": value}
-        table = dict(value)
-        use = table.pop("use", None)
-        if use is None:
-            self.errors.add(where, f'has no key "use": name the {kind} component to use')
-            return None
-        try:
-            ref = self.host.components.resolve(kind, use, self.run.base_dir)
-            target = ref.load()
-        except InputError as error:
-            for problem in error.problems:
-                self.errors.add(f"{where}:", problem)
-            return None
-        component = target
-        if isinstance(target, type):
-            component = self._construct(kind, target, table, ref, where)
-        elif table:
-            self.errors.add(where, f"an instance takes no further keys; {', '.join(table)} were given")
-        if component is not None:
-            self.owners.append((component, ref))
-            if ref.distribution:
-                self.used[ref.distribution] = ref.version
-        return component
-
-    def _construct(self, kind: str, cls: type, table: dict[str, Any], ref: ComponentRef, where: str) -> Any:
-        setup = self._setup(kind, table, ref)
-        config_class = getattr(cls, "Config", None)
-        if config_class is None:
-            try:
-                return cls(**table)
-            except TypeError as error:
-                self.errors.add(where, f"cannot be made: {error}", owner=ref.owner)
-                return None
-        config = self.errors.config(config_class, table, where=where, owner=ref.owner)
-        if config is None:
-            return None
-        try:
-            return cls(config, setup)
-        except BacktestError as error:
-            for problem in getattr(error, "problems", (str(error),)):
-                self.errors.add(f"{where}:", problem, owner=ref.owner)
-            return None
-
-    def _setup(self, kind: str, table: dict[str, Any], ref: ComponentRef) -> Setup:
-        name = ref.name.rpartition(":")[2]
-        if kind in _READERS:
-            name = str(table.pop("name", name))
-        numbered = (f"{name}-{count}" for count in itertools.count(2))
-        name = next(each for each in itertools.chain([name], numbered) if each not in self.names)
-        self.names.append(name)
-        setup = Setup(name=name, seed=self.settings.get("seed") or 0, base_dir=self.run.base_dir)
-        return replace(setup, gate=self._gate) if kind in _READERS else setup
-
-    @cached_property
-    def _gate(self) -> Gate:
-        """Return the gate, also where a choice of plugins leaves it out: no source does without."""
-        known = "standard" in self.host.components.names("gate")
-        ref = self.host.components.resolve("gate", "standard") if known else find_standard("gate")
-        self.used[ref.distribution] = ref.version
-        gate: Gate = ref.load()()
-        return gate
-
     def _portfolio(self, accounts: Accounts, settings: list[dict[str, Any]] | None) -> Any:
         """Return the portfolio, told of its accounts.
 
@@ -249,7 +167,7 @@ class _Assembly:
             ref = self.host.components.resolve("portfolio", table["use"], self.run.base_dir)
             target = ref.load()
         except InputError:
-            return self._build("portfolio", table, "portfolio")  # which reports it
+            return self.build("portfolio", table, "portfolio")  # which reports it
         if "accounts" in table:
             self.errors.add("portfolio.accounts", "is written as [[account]]", owner=ref.owner)
         elif takes_accounts(target):
@@ -262,7 +180,7 @@ class _Assembly:
             self.errors.config(getattr(target, "Config", Accounts), table, where="portfolio", owner=ref.owner)
             built = None
         else:
-            built = self._build("portfolio", table, "portfolio")
+            built = self.build("portfolio", table, "portfolio")
         told = self.errors.problems
         told[before:] = [problem.replace("portfolio.accounts.", "account.") for problem in told[before:]]
         return built
@@ -289,7 +207,7 @@ class _Assembly:
             value = broker.pop(kind, {} if kind == "fill" else None)
             if kind == "fill" and isinstance(value, Mapping):
                 value = {"use": "next-open", **value}
-            built[kind] = None if value is None else self._build(kind, value, f"broker.{kind}")
+            built[kind] = None if value is None else self.build(kind, value, f"broker.{kind}")
         return ExecutionModels(**built)
 
     def _calendar(self) -> Any:
@@ -303,26 +221,7 @@ class _Assembly:
         if isinstance(value, str):
             known = self.host.components.names("calendar")
             value = {"use": value} if value in known else {"use": "market", "name": value}
-        return self._build("calendar", value, "clock.calendar")
-
-    # --- values ---------------------------------------------------------------------------------------
-
-    def _window(self, calendar: Any) -> tuple[SessionTable, Window, int, int]:
-        start, end, warmup = (self.settings.get(key) for key in ("start", "end", "warmup"))
-        first, last = _day(start, _FIRST_DAY), _day(end, _LAST_DAY)
-        where = self.run.path or "settings"
-        try:
-            rows = calendar.sessions(min(first, _FIRST_DAY), max(last, _LAST_DAY))
-        except InputError as error:
-            raise RunFileError(f"{where}: clock.calendar: {error}") from error
-        sessions = SessionTable(rows, timezone=calendar.timezone, name=calendar.name)
-        begin = 0 if start is None else _instant(start, sessions, last=False)
-        finish = np.iinfo(np.int64).max if end is None else _instant(end, sessions, last=True)
-        if begin >= finish:
-            raise RunFileError(f"{where}: start {start} is not before end {end}")
-        earliest = begin - (parse_duration(warmup, f"{where}: warmup") if warmup else 0)
-        window = Window(first=None if start is None else earliest, last=None if end is None else int(finish))
-        return sessions, window, begin, int(finish)
+        return self.build("calendar", value, "clock.calendar")
 
     def _open(self, sources: list[Source], window: Window, market: str) -> None:
         problems: list[str] = []
@@ -343,24 +242,6 @@ class _Assembly:
             for source in sources:
                 source.close()
             raise InputError(*problems)
-
-
-def _day(value: date | datetime | None, default: date) -> date:
-    return default if value is None else value.date() if isinstance(value, datetime) else value
-
-
-def _instant(value: date | datetime, sessions: SessionTable, *, last: bool) -> int:
-    """Return the open of the first session on or after a day, or the close of the last on or before it."""
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise RunFileError(f"{value.isoformat()} has no time zone: write a date, or add an offset")
-        return to_ns(value)
-    days = value.toordinal() - date(1970, 1, 1).toordinal()
-    if last:
-        row = int(np.searchsorted(sessions.label, days, side="right")) - 1
-        return int(sessions.close[row]) if row >= 0 else 0
-    row = int(np.searchsorted(sessions.label, days))
-    return int(sessions.open[row]) if row < len(sessions) else days * DAY_NS
 
 
 def _without_volume(sources: list[Source], limit: float) -> list[str]:

@@ -200,7 +200,7 @@ class Context(Rolling):
         released = self._feed(feed)
         first = 0 if since is None else _to_ns(since)
         last = self._state.now if until is None else _to_ns(until)
-        frame = released.window(fields or released.spec.fields, first, last)
+        frame = _window(released, self._state.symbols.names, fields or released.spec.fields, first, last)
         return self._adjustments.window(released, frame, self._basis(released))
 
     def price(self, symbol: str | None = None) -> Any:
@@ -284,6 +284,21 @@ class Context(Rolling):
             raise RunError("record keeps the instant as timestamp: give the figure another name")
         named: dict[str, float | str] = {name: float(value) for name, value in values.items()}
         self._journal.record(self._state.now, {"book": self._book, **named} if self._book else named)
+
+
+def _window(released: Released, symbols: Sequence[str], fields: Sequence[str], since: int, until: int) -> pl.DataFrame:
+    """Return the kept rows with ``since <= event_time <= until`` as a frame of its own memory."""
+    ids, times, values = released.kept()
+    place = np.flatnonzero((times[0] >= since) & (times[0] <= until))
+    names = np.array(symbols, dtype=object)
+    return pl.DataFrame(
+        {
+            "symbol": pl.Series(names[ids[place]].tolist(), dtype=pl.String),
+            "event_time": pl.Series(times[0, place]).cast(pl.Datetime("ns", "UTC")),
+            "known_at": pl.Series(times[1, place]).cast(pl.Datetime("ns", "UTC")),
+            **{name: values[released.row(name), place] for name in fields},
+        }
+    )
 
 
 def _to_ns(moment: datetime) -> int:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from ml4t.backtest.core.pit import Released
+import numpy as np
+from numpy.typing import NDArray
+
+from ml4t.backtest.core.pit import Released, Take
+from ml4t.backtest.interfaces import SourceSpec
+from ml4t.backtest.state import RunState
 from ml4t_backtest_engine_standard.loop.rates import Rates
 
-__all__ = ["Marks"]
+__all__ = ["Marks", "mark_writer"]
+
+Floats = NDArray[np.float64]
 
 
 class Marks:
@@ -37,3 +45,61 @@ class Marks:
         """Stop the run where a balance or a position is in a currency without a rate."""
         if self.rates is not None:
             self.rates.check()
+
+
+def mark_writer(spec: SourceSpec, state: RunState) -> Take | None:
+    """Return what writes a price feed's released rows into the marks and extremes of a run; None for other sources.
+
+    Args:
+        spec: The feed's description.
+        state: The run's columns.
+    """
+    if spec.kind not in ("bar", "quote", "trade"):
+        return None
+
+    def take(symbol: NDArray[np.int32], values: Floats, times: NDArray[np.int64], each_once: bool) -> None:
+        prices, instruments = _price(spec, values), state.instruments
+        _widen_extremes(spec, state, symbol, values, prices, times[0], each_once)
+        ids: Any = symbol
+        known = np.isfinite(prices)
+        if late := bool((times[0] < times[1]).any()):  # a price that formed later may be known already
+            order = np.argsort(times[0], kind="stable")
+            ids, prices, times = ids[order], prices[order], times[:, order]
+            known = np.isfinite(prices) & (times[0] >= instruments["mark_time"][ids])
+        if not known.all():
+            ids, prices, times = ids[known], prices[known], times[:, known]
+        elif not late and each_once:
+            ids = slice(len(symbol))  # several times faster
+        instruments["mark"][ids] = prices
+        instruments["mark_time"][ids] = times[0]
+
+    return take
+
+
+def _price(spec: SourceSpec, values: Floats) -> Floats:
+    if spec.kind == "quote":
+        bid, ask = (values[spec.fields.index(side)] for side in ("bid", "ask"))
+        return np.asarray((bid + ask) * 0.5)
+    return np.asarray(values[spec.fields.index("close" if spec.kind == "bar" else "price")])
+
+
+def _widen_extremes(
+    spec: SourceSpec,
+    state: RunState,
+    ids: NDArray[np.int32],
+    values: Floats,
+    prices: Floats,
+    times: NDArray[np.int64],
+    each_once: bool,
+) -> None:
+    """Widen what held symbols have reached since their last fill."""
+    positions = state.positions
+    fresh = (positions["quantity"][ids] != 0.0) & (times > positions["since"][ids])
+    if not fresh.any():
+        return
+    for side, widen in (("high", np.fmax), ("low", np.fmin)):
+        reached = values[spec.fields.index(side)] if side in spec.fields else prices
+        if each_once:
+            widen(positions[side][: len(ids)], reached, out=positions[side][: len(ids)], where=fresh)
+        else:
+            widen.at(positions[side], ids[fresh], reached[fresh])
