@@ -121,12 +121,16 @@ def test_batches_may_be_asked_for_again(folder):
         ),
         ("/nowhere/price.parquet", "/nowhere/price.parquet: no such file in /nowhere; correct path"),
         ("none/*.parquet", "none/*.parquet: no such file in {folder}; correct path"),
-        ("parts/", 'parts/: this is a folder; name its files, as in path = "parts/*"'),
+        (
+            "empty",
+            "empty: this folder has no file that ends in .parquet; correct path, or name its files",
+        ),
         ([], "path names no file; name one, or a glob"),
     ],
 )
 def test_a_file_that_is_not_there_is_refused(folder, path, expected):
     """With what was looked for, and where."""
+    (folder / "empty").mkdir()
     with pytest.raises(DataError) as caught:
         opened(folder, path=path.format(folder=folder) if path else path)
     assert [expected.format(folder=folder)] == list(caught.value.problems)
@@ -185,3 +189,41 @@ def test_a_closed_feed_has_let_go_of_its_rows(folder):
     feed.close()
     with pytest.raises(AssertionError, match="open the source first"):
         feed.batches()
+
+
+@pytest.fixture
+def partitioned(tmp_path):
+    """One file per symbol and month in folders ``key=value``, and what they hold."""
+    frame = pl.DataFrame(
+        {
+            "symbol": ["000001", "A", "000001", "A"],
+            "timestamp": [date(2024, 1, 2)] * 2 + [date(2024, 2, 1)] * 2,
+            "close": [1.0, 2.0, 3.0, 4.0],
+        }
+    )
+    for (symbol, day), part in frame.group_by("symbol", "timestamp"):
+        place = tmp_path / "prices" / f"symbol={symbol}" / f"month={day.month}"
+        place.mkdir(parents=True)
+        part.drop("symbol").write_parquet(place / "0.parquet")
+    return tmp_path, frame
+
+
+@pytest.mark.parametrize("path", ["prices", "prices/", "prices/symbol=*/**/*.parquet"])
+def test_folders_named_key_value_are_columns(partitioned, path):
+    """A symbol that looks like a number keeps its zeros."""
+    folder, frame = partitioned
+    assert frame.equals(rows(opened(folder, path=path)).sort("timestamp", "symbol"))
+
+
+def test_folders_of_other_symbols_are_not_read(partitioned):
+    """A file that could not be read is not looked at."""
+    folder, _ = partitioned
+    (folder / "prices/symbol=A/month=2/0.parquet").write_bytes(b"PAR1")
+    assert [1.0, 3.0] == rows(opened(folder, path="prices", symbols=["000001"]))["close"].to_list()
+
+
+def test_folders_may_be_taken_as_plain_ones(partitioned):
+    """Then the symbol has to come from elsewhere."""
+    folder, _ = partitioned
+    with pytest.raises(DataError, match="no column symbol"):
+        opened(folder, path="prices", hive=False)

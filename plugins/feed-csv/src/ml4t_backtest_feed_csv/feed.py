@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import polars as pl
 
 from ml4t.backtest.errors import DataError
 from ml4t.backtest.interfaces import CheckedSource, DataFeed, Setup, Window
+from ml4t.backtest.interfaces.gate import Location
 from ml4t_backtest_feed_csv.reading import CSVFeedConfig, read_frame
 
 __all__ = ["CSVDataFeed"]
+
+_ENDINGS = (".csv", ".csv.gz", ".csv.zst")
 
 
 class CSVDataFeed(CheckedSource, DataFeed):
@@ -23,7 +24,7 @@ class CSVDataFeed(CheckedSource, DataFeed):
 
     def __init__(self, config: CSVFeedConfig, setup: Setup) -> None:
         self._config, self._setup, self._gate = config, setup, setup.gate
-        self._files: list[Path] = []
+        self._files: list[Location] = []
 
     def open(self, window: Window) -> None:
         """Read the files and check their rows.
@@ -31,8 +32,10 @@ class CSVDataFeed(CheckedSource, DataFeed):
         Raises:
             DataError: Naming file, rows, what is wrong and what to do.
         """
-        self._files = self._gate.find_files(self._config.path, self._setup)
-        frames = [read_frame(file, self._config, self._gate) for file in self._files]
+        self._files = self._gate.find_files(self._config.path, self._setup, _ENDINGS)
+        found = self._gate.partitions(self._files) if self._config.hive else [{} for _ in self._files]
+        given = zip(self._files, found, strict=True)
+        frames = [read_frame(file, self._config, self._gate, values) for file, values in given]
         heights = {file: frame.height for file, frame in zip(self._files, frames, strict=True)}
         try:
             whole = pl.concat(frames, how="diagonal_relaxed").lazy()
@@ -44,8 +47,8 @@ class CSVDataFeed(CheckedSource, DataFeed):
         )
 
     def digest(self) -> str:
-        """SHA-256 (hex) of the files' bytes."""
-        return self._gate.digest_files(self._files)
+        """SHA-256 (hex) of the files' bytes; of URLs, that of the columns read."""
+        return self._gate.digest_files(self._files, self.rows)
 
     @property
     def _origin(self) -> str:

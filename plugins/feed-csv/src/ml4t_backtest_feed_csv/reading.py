@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
 from ml4t.backtest.errors import DataError
-from ml4t.backtest.interfaces.gate import FeedConfig, Gate
+from ml4t.backtest.interfaces.gate import FeedConfig, Gate, Location
 
 __all__ = ["CSVFeedConfig", "parse_numbers", "parse_stamps", "read_frame"]
 
@@ -22,8 +23,12 @@ class CSVFeedConfig(FeedConfig):
     """What a CSV feed reads, beside the settings of every feed that reads columns.
 
     Attributes:
-        path: A file, a glob such as ``prices/*.csv``, or a list of these; ``.gz`` and ``.zst`` are unpacked.
+        path: A file, a folder (its files that end in ``.csv``, ``.csv.gz`` or ``.csv.zst``, at any depth), a glob
+            such as ``prices/*.csv``, a URL, or a list of these; ``.gz`` and ``.zst`` are unpacked.
         symbol_from: ``column``, or ``filename``: the name of each file, up to its first dot, is its symbol.
+        hive: Whether folders ``key=value`` on the way to the files are columns of their rows.
+        storage_options: How URLs are opened, such as ``{ aws_region = "eu-west-1" }``; run files are kept with the
+            results, so that keys belong into the environment.
         separator: The character between two values.
         decimal_comma: Whether numbers are written as ``1,5``; the separator is then ``;`` or a tab.
         date_format: How stamps are written, in the terms of ``strftime``, such as ``"%d.%m.%Y"``; ISO 8601
@@ -34,6 +39,8 @@ class CSVFeedConfig(FeedConfig):
 
     path: str | tuple[str, ...]
     symbol_from: Literal["column", "filename"] = "column"
+    hive: bool = True
+    storage_options: Mapping[str, str] = field(default_factory=dict)
     separator: str = ","
     decimal_comma: bool = False
     date_format: str | None = None
@@ -41,41 +48,47 @@ class CSVFeedConfig(FeedConfig):
     skip_rows: int = 0
 
 
-def read_frame(file: Path, config: CSVFeedConfig, gate: Gate) -> pl.DataFrame:
+def read_frame(file: Location, config: CSVFeedConfig, gate: Gate, constants: Mapping[str, object]) -> pl.DataFrame:
     """Read the columns of a file that a run needs, stamps and numbers parsed.
+
+    Args:
+        file: The file, or its URL.
+        config: The dialect, and which columns are needed.
+        gate: Says which column is what.
+        constants: Columns that have one value in all rows of the file, beside those in it.
 
     Raises:
         DataError: The file is no such CSV, lacks columns, or has a stamp that cannot be read.
     """
-    skip, comma = config.skip_rows, config.decimal_comma
+    origin = Path(file).name
+    fixed = {name: None if value is None else str(value) for name, value in constants.items()}
+    if config.symbol_from == "filename":
+        fixed["symbol"] = re.sub(r"(\.(csv|tsv|txt))?(\.(gz|zst))?$", "", origin, flags=re.IGNORECASE)
+    dialect: dict[str, Any] = {"separator": config.separator, "skip_rows": config.skip_rows}
+    dialect["storage_options"] = dict(config.storage_options) or None
     try:
-        names = pl.read_csv(file, separator=config.separator, skip_rows=skip, n_rows=0).columns
-        schema = pl.Schema(dict.fromkeys(names, pl.Float64()))
-        if config.symbol_from == "filename":
-            schema["symbol"] = pl.Float64()
-        found = gate.arrange(schema, config, file.name)
+        names = [name for name in pl.read_csv(file, n_rows=0, **dialect).columns if name not in fixed]
+        found = gate.arrange(pl.Schema(dict.fromkeys([*names, *fixed], pl.Float64())), config, origin)
         keys = {found.columns.get("symbol"), *(found.columns[name] for name in found.times)}
         frame = pl.read_csv(
             file,
-            separator=config.separator,
-            skip_rows=skip,
-            decimal_comma=comma,
+            decimal_comma=config.decimal_comma,
             columns=[name for name in names if name in found.columns.values()],
             schema_overrides=dict.fromkeys([name for name in names if name in keys], pl.String),
             infer_schema_length=None,
+            **dialect,
         )
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"{file.name}: cannot be read as CSV: {error}") from error
-    if config.symbol_from == "filename":
-        symbol = re.sub(r"(\.(csv|tsv|txt))?(\.(gz|zst))?$", "", file.name, flags=re.IGNORECASE)
-        frame = frame.with_columns(symbol=pl.lit(symbol))
+        raise DataError(f"{origin}: cannot be read as CSV: {error}") from error
+    wanted = [name for name in fixed if name in found.columns.values()]
+    frame = frame.with_columns(pl.lit(fixed[name], pl.String).alias(name) for name in wanted)
     for name in found.times:
         column = found.columns[name]
-        frame = frame.with_columns(parse_stamps(frame[column], config.date_format, file.name))
+        frame = frame.with_columns(parse_stamps(frame[column], None if column in fixed else config.date_format, origin))
     for name in found.fields:
         column = found.columns[name]
         if frame[column].dtype == pl.String:
-            frame = frame.with_columns(parse_numbers(frame[column], config.null_values, comma))
+            frame = frame.with_columns(parse_numbers(frame[column], config.null_values, config.decimal_comma))
     return frame
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
 from ml4t.backtest.interfaces import CheckedSource, DataFeed, FeedConfig, Setup, Window
+from ml4t.backtest.interfaces.gate import Location
 
 __all__ = ["ParquetDataFeed", "ParquetFeedConfig"]
 
@@ -18,12 +20,19 @@ class ParquetFeedConfig(FeedConfig):
     """What a Parquet feed reads, beside the settings of every feed that reads columns.
 
     Attributes:
-        path: A file, a glob such as ``prices/*.parquet``, or a list of these; relative to the run file.
+        path: A file, a folder (its files that end in ``.parquet``, at any depth), a glob such as
+            ``prices/*.parquet``, a URL such as ``s3://bucket/prices.parquet``, or a list of these; relative to the
+            run file.
         symbol_from: ``column``, or ``filename``: the name of each file, without its ending, is its symbol.
+        hive: Whether folders ``key=value`` on the way to the files are columns of their rows.
+        storage_options: How URLs are opened, such as ``{ aws_region = "eu-west-1" }``; run files are kept with the
+            results, so that keys belong into the environment.
     """
 
     path: str | tuple[str, ...]
     symbol_from: Literal["column", "filename"] = "column"
+    hive: bool = True
+    storage_options: Mapping[str, str] = field(default_factory=dict)
 
 
 class ParquetDataFeed(CheckedSource, DataFeed):
@@ -33,7 +42,7 @@ class ParquetDataFeed(CheckedSource, DataFeed):
 
     def __init__(self, config: ParquetFeedConfig, setup: Setup) -> None:
         self._config, self._setup, self._gate = config, setup, setup.gate
-        self._files: list[Path] = []
+        self._files: list[Location] = []
 
     def open(self, window: Window) -> None:
         """Find the files and check their rows.
@@ -41,23 +50,32 @@ class ParquetDataFeed(CheckedSource, DataFeed):
         Raises:
             DataError: Naming file, rows, what is wrong and what to do.
         """
-        files = self._files = self._gate.find_files(self._config.path, self._setup)
+        self._files = self._gate.find_files(self._config.path, self._setup, (".parquet",))
         place = self._gate.place_in(
-            files, lambda file: pl.scan_parquet(file, glob=False).select(pl.len()).collect().item()
+            self._files, lambda file: self._one(file, glob=False).select(pl.len()).collect().item()
         )
         self.rows = self._gate.open_rows(
             self._scan(), self._config, window, name=self._setup.name, origin=self._origin, place=place
         )
 
     def digest(self) -> str:
-        """SHA-256 (hex) of the files' bytes."""
-        return self._gate.digest_files(self._files)
+        """SHA-256 (hex) of the files' bytes; of URLs, that of the columns read."""
+        return self._gate.digest_files(self._files, self.rows)
 
     def _scan(self) -> pl.LazyFrame:
-        if self._config.symbol_from == "column":
-            return pl.scan_parquet(self._files, glob=False)
-        parts = [pl.scan_parquet(file, glob=False).with_columns(symbol=pl.lit(file.stem)) for file in self._files]
-        return pl.concat(parts, how="vertical_relaxed")
+        if self._config.symbol_from == "filename":
+            parts = [self._one(file).with_columns(symbol=pl.lit(Path(file).stem)) for file in self._files]
+            return pl.concat(parts, how="vertical_relaxed")
+        found = self._gate.partitions(self._files) if self._config.hive else []
+        known = {name: value for values in found for name, value in values.items() if value is not None}
+        schema = {name: pl.String if isinstance(value, str) else pl.Date for name, value in known.items()}
+        return self._one(*self._files, hive_partitioning=bool(schema), hive_schema=schema or None)
+
+    def _one(self, *files: Location, **options: Any) -> pl.LazyFrame:
+        # Only object stores have globs and folders; an asterisk in the name of a local file is a letter.
+        places = [str(file) for file in files]
+        options.setdefault("glob", any("://" in place and ("*" in place or place[-1] == "/") for place in places))
+        return pl.scan_parquet(places, storage_options=dict(self._config.storage_options) or None, **options)
 
     @property
     def _origin(self) -> str:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ml4t_backtest_gate_standard.columns import Arrangement
-from ml4t_backtest_gate_standard.files import digest_files, find_files, place_in
+from ml4t_backtest_gate_standard.files import digest_files, find_files, partitions, place_in
 from ml4t_backtest_gate_standard.frames import copy_frame, digest_frame, take_frame
 from ml4t_backtest_gate_standard.rows import open_rows
 
@@ -22,6 +22,7 @@ class StandardGate:
     copy_frame = staticmethod(copy_frame)
     digest_frame = staticmethod(digest_frame)
     find_files = staticmethod(find_files)
+    partitions = staticmethod(partitions)
     place_in = staticmethod(place_in)
     digest_files = staticmethod(digest_files)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 
 from ml4t.backtest.interfaces import CheckedSource, Setup, SignalConfig, SignalSource, Window
+from ml4t.backtest.interfaces.gate import Location
 
 __all__ = ["ParquetSignalConfig", "ParquetSignalSource"]
 
@@ -17,7 +17,8 @@ class ParquetSignalConfig(SignalConfig):
     """What a Parquet signal source reads, beside the settings of every signal source that reads columns.
 
     Attributes:
-        path: A file, a glob such as ``predictions/*.parquet``, or a list of these; relative to the run file.
+        path: A file, a folder, a glob such as ``predictions/*.parquet``, a URL, or a list of these; relative to the
+            run file.
     """
 
     path: str | tuple[str, ...]
@@ -30,7 +31,7 @@ class ParquetSignalSource(CheckedSource, SignalSource):
 
     def __init__(self, config: ParquetSignalConfig, setup: Setup) -> None:
         self._config, self._setup, self._gate = config, setup, setup.gate
-        self._files: list[Path] = []
+        self._files: list[Location] = []
 
     def open(self, window: Window) -> None:
         """Find the files and check their rows.
@@ -38,18 +39,18 @@ class ParquetSignalSource(CheckedSource, SignalSource):
         Raises:
             DataError: Naming file, rows, what is wrong and what to do.
         """
-        files = self._files = self._gate.find_files(self._config.path, self._setup)
+        files = self._files = self._gate.find_files(self._config.path, self._setup, (".parquet",))
         place = self._gate.place_in(
             files, lambda file: pl.scan_parquet(file, glob=False).select(pl.len()).collect().item()
         )
-        source = pl.scan_parquet(files, glob=False)
+        source = pl.scan_parquet([str(file) for file in files], glob=False)
         self.rows = self._gate.open_rows(
             source, self._config, window, name=self._setup.name, origin=self._origin, place=place
         )
 
     def digest(self) -> str:
-        """SHA-256 (hex) of the files' bytes."""
-        return self._gate.digest_files(self._files)
+        """SHA-256 (hex) of the files' bytes; of URLs, that of the columns read."""
+        return self._gate.digest_files(self._files, self.rows)
 
     @property
     def _origin(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
@@ -18,7 +19,8 @@ class ParquetTableConfig(TableConfig):
     """What a Parquet table reads.
 
     Attributes:
-        path: A file, a glob such as ``actions/*.parquet``, or a list of these; relative to the run file.
+        path: A file, a folder, a glob such as ``actions/*.parquet``, a URL, or a list of these; relative to the
+            run file.
     """
 
     path: str | tuple[str, ...]
@@ -38,18 +40,20 @@ class ParquetTable(TableSource):
         Raises:
             DataError: A file is missing or no Parquet file, or lacks a column that is mapped.
         """
-        files, frames = self._gate.find_files(self._config.path, self._setup), []
-        for file in files:
+        frames: list[pl.DataFrame] = []
+        for file in self._gate.find_files(self._config.path, self._setup, (".parquet",)):
+            name = Path(file).name
             try:
                 frame = pl.read_parquet(file, glob=False)
             except (OSError, pl.exceptions.PolarsError) as error:
-                raise DataError(f"{file.name}: cannot be read as Parquet: {error}") from error
-            frames.append(rename_columns(frame, self._config.columns, file.name))
+                raise DataError(f"{name}: cannot be read as Parquet: {error}") from error
+            frames.append(rename_columns(frame, self._config.columns, name))
         try:
             return pl.concat(frames, how="diagonal_relaxed")
         except pl.exceptions.PolarsError as error:
             raise DataError(f"{self._config.path}: the files differ in their columns: {error}") from error
 
     def digest(self) -> str:
-        """SHA-256 (hex) of the files' bytes."""
-        return self._gate.digest_files(self._gate.find_files(self._config.path, self._setup))
+        """SHA-256 (hex) of the files' bytes; of URLs, that of the columns."""
+        files = self._gate.find_files(self._config.path, self._setup, (".parquet",))
+        return self._gate.digest_files(files) or self._gate.digest_frame(self.read())

@@ -9,6 +9,7 @@ import polars as pl
 
 from ml4t.backtest.errors import DataError
 from ml4t.backtest.interfaces import Setup, TableSource
+from ml4t.backtest.interfaces.gate import Location
 from ml4t_backtest_table_standard.columns import TableConfig, rename_columns
 
 __all__ = ["CSVTable", "CSVTableConfig"]
@@ -27,7 +28,8 @@ class CSVTableConfig(TableConfig):
     """What a CSV table reads.
 
     Attributes:
-        path: A file, a glob such as ``actions/*.csv``, or a list of these; ``.gz`` and ``.zst`` are unpacked.
+        path: A file, a folder, a glob such as ``actions/*.csv``, a URL, or a list of these; ``.gz`` and ``.zst`` are
+            unpacked.
         separator: The character between two values.
         date_format: How dates are written, in the terms of ``strftime``, such as ``"%d.%m.%Y"``; ISO 8601 needs
             none.
@@ -57,21 +59,21 @@ class CSVTable(TableSource):
         return pl.concat([self._read(file) for file in self._files], how="diagonal_relaxed")
 
     def digest(self) -> str:
-        """SHA-256 (hex) of the files' bytes."""
-        return self._gate.digest_files(self._files)
+        """SHA-256 (hex) of the files' bytes; of URLs, that of the columns."""
+        return self._gate.digest_files(self._files) or self._gate.digest_frame(self.read())
 
     @property
-    def _files(self) -> list[Path]:
-        return self._gate.find_files(self._config.path, self._setup)
+    def _files(self) -> list[Location]:
+        return self._gate.find_files(self._config.path, self._setup, (".csv", ".csv.gz", ".csv.zst"))
 
-    def _read(self, file: Path) -> pl.DataFrame:
-        nulls = ["", *self._config.null_values]
+    def _read(self, file: Location) -> pl.DataFrame:
+        nulls, origin = ["", *self._config.null_values], Path(file).name
         try:
             text = pl.read_csv(file, separator=self._config.separator, infer_schema=False, null_values=nulls)
         except (OSError, pl.exceptions.PolarsError) as error:
-            raise DataError(f"{file.name}: cannot be read as CSV: {error}") from error
-        frame = rename_columns(text, self._config.columns, file.name).with_columns(pl.all().str.strip_chars())
-        stamps = [self._stamps(frame[name], file.name) for name in frame.columns if name in _STAMPS]
+            raise DataError(f"{origin}: cannot be read as CSV: {error}") from error
+        frame = rename_columns(text, self._config.columns, origin).with_columns(pl.all().str.strip_chars())
+        stamps = [self._stamps(frame[name], origin) for name in frame.columns if name in _STAMPS]
         rest = [name for name in frame.columns if name not in (*_STAMPS, *_TEXT)]
         return frame.with_columns(*stamps, *(_numbers(frame[name]) for name in rest))
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ml4t.backtest.interfaces.feed import SourceSpec, Window
     from ml4t.backtest.interfaces.setup import Setup
 
-__all__ = ["Arrangement", "CheckedSource", "FeedConfig", "Gate", "OpenRows", "SignalConfig", "SourceConfig"]
+__all__ = ["Arrangement", "CheckedSource", "FeedConfig", "Gate", "Location", "OpenRows", "SignalConfig", "SourceConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +88,7 @@ class SignalConfig(SourceConfig):
 
 Settings: TypeAlias = FeedConfig | SignalConfig
 Place: TypeAlias = Callable[[int], str]
+Location: TypeAlias = Path | str  # a local file, or the URL of another one
 
 
 class Arrangement(Protocol):
@@ -150,14 +151,17 @@ class Gate(Protocol):
     def digest_frame(self, frame: pl.DataFrame) -> str:
         """Return the SHA-256 (hex) of a frame's names, types and values, whatever its memory looks like."""
 
-    def find_files(self, path: str | Sequence[str], setup: Setup) -> list[Path]:
-        """Return the files that a path, a glob or a list of these stands for, globs sorted by name."""
+    def find_files(self, path: str | Sequence[str], setup: Setup, endings: Sequence[str] = ()) -> list[Location]:
+        """Return the files that a path, folder (files with ``endings``), glob, URL or a list of these stands for."""
 
-    def place_in(self, files: Sequence[Path], count: Callable[[Path], int]) -> Place:
+    def partitions(self, files: Sequence[Location]) -> list[dict[str, object]]:
+        """Return what the folders ``key=value`` on the way to each file say of its rows; the same keys for all."""
+
+    def place_in(self, files: Sequence[Location], count: Callable[[Location], int]) -> Place:
         """Return a function that names a row by file and row in it; ``count`` says how many a file has."""
 
-    def digest_files(self, files: Sequence[Path]) -> str:
-        """Return the SHA-256 (hex) of a file's bytes; of several files, that of their digests in order."""
+    def digest_files(self, files: Sequence[Location], rows: OpenRows | None = None) -> str:
+        """Return the SHA-256 (hex) of the files' bytes; of URLs, that of the columns of the rows read."""
 
 
 class CheckedSource(Source):
