@@ -169,3 +169,13 @@ def test_cash_of_all_currencies_counts():
     """100 euros at 2 beside 1,000."""
     assert can_pay(240.0, 10.0, rates=(1.0, 2.0), euros=100.0)
     assert not can_pay(241.0, 10.0, rates=(1.0, 2.0), euros=100.0)
+
+
+def test_what_is_bought_in_another_currency_is_paid_at_its_rate():
+    """50 at 10 euros are 1,000 at 2; so are 49 with a commission of 10 euros."""
+    abroad = {"type": "cash", "rates": (1.0, 2.0), "currency": (1, 0, 0)}
+
+    assert can_pay(50.0, 10.0, **abroad)
+    assert not can_pay(51.0, 10.0, **abroad)
+    assert can_pay(49.0, 10.0, commission=10.0, **abroad)
+    assert not can_pay(49.0, 10.0, commission=10.1, **abroad)

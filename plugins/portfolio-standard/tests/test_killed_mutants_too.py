@@ -305,3 +305,28 @@ def test_positions_count_after_symbols_that_are_not_held(in_sessions):
     desk = in_sessions(held=[0.0, 100.0], capital=-990.0, margin_call="stop")
     with pytest.raises(RunError, match=r"equity 10\.00, maintenance requirement 250\.00"):
         close_of(desk, 1, prices=[0, 1])
+
+
+def test_positions_in_another_currency_carry_at_its_rate(make_desk):
+    """100 at 10 euros are 2,000 at 2: they carry themselves and 200 more of 10 dollars, half of whose value they claim."""
+    desk = make_desk(currencies=["USD", "EUR"], rates=[1.0, 2.0], capital=[0.0, 0.0], held=[0.0, 100.0])
+    desk.state.instruments["currency"][1] = 1
+
+    assert ["no-buying-power", ""] == desk.judge((0, 201), (0, 200))
+
+
+def test_a_basket_claims_only_what_it_adds(make_desk):
+    """100 of A work already and claim 500 of the 1,000; a basket may claim as much again."""
+    desk = make_desk(capital=1000.0)
+    desk.work(0, 100)
+
+    assert ["", ""] == desk.judge((0, 50), (1, 50), baskets=[1, 1])
+    assert ["no-buying-power"] * 2 == desk.judge((0, 50), (1, 51), baskets=[1, 1])
+
+
+@pytest.mark.parametrize(("sold", "reason"), [(100.0, ""), (101.0, "short-not-allowed")])
+def test_a_basket_of_a_cash_account_sells_all_that_is_held_and_no_more(make_desk, sold, reason):
+    """With cash to spare."""
+    desk = make_desk(type="cash", capital=1000.0, held=[100.0, 0.0])
+
+    assert [reason, reason] == desk.judge((0, -sold), (1, 1), baskets=[1, 1])
