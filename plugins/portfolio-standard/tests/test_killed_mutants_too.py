@@ -308,7 +308,7 @@ def test_positions_count_after_symbols_that_are_not_held(in_sessions):
 
 
 def test_positions_in_another_currency_carry_at_its_rate(make_desk):
-    """100 at 10 euros are 2,000 at 2: they carry themselves and 200 more of 10 dollars, half of whose value they claim."""
+    """100 at 10 euros are 2,000 at 2, of which they claim half; the rest carries 200 of 10 dollars."""
     desk = make_desk(currencies=["USD", "EUR"], rates=[1.0, 2.0], capital=[0.0, 0.0], held=[0.0, 100.0])
     desk.state.instruments["currency"][1] = 1
 
