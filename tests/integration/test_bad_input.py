@@ -155,7 +155,10 @@ CASES = {
         edit("schema = 1", "schema = 1\nstart = 2030-01-01\nend = 2030-12-31"),
         ["prices.parquet", "no rows", "start and end"],
     ),
-    "a folder for a file": (edit('path = "prices.parquet"', 'path = "."'), ["this is a folder", "*"]),
+    "a folder of other files": (
+        edit('path = "prices.parquet"', 'path = "."'),
+        [".: cannot be read: did not find column open"],
+    ),
     "a column called otherwise": (
         rewrite("prices", lambda frame: frame.rename({"close": "last_close"})),
         ["prices.parquet", "no column close", 'columns = { close = "last_close" }'],

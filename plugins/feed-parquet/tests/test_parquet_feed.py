@@ -227,3 +227,29 @@ def test_folders_may_be_taken_as_plain_ones(partitioned):
     folder, _ = partitioned
     with pytest.raises(DataError, match="no column symbol"):
         opened(folder, path="prices", hive=False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"volume": pl.lit(1)},
+        {"close": pl.col("close").cast(pl.Float32)},
+        {"close": pl.col("close").cast(pl.Int32)},
+        {"symbol": pl.col("symbol").cast(pl.Categorical)},
+    ],
+)
+def test_further_files_may_differ_where_nothing_is_lost(tmp_path, change):
+    """One file per year, whose writer wrote other types or columns in some of them."""
+    bars("A").write_parquet(tmp_path / "1.parquet")
+    later = bars("A").with_columns(pl.col("timestamp").dt.offset_by("1mo"))
+    later.with_columns(**change).write_parquet(tmp_path / "2.parquet")
+    expected = pl.concat([bars("A"), later]).drop("sector")
+    assert expected.equals(rows(opened(tmp_path, path=str(tmp_path))))
+
+
+def test_files_that_hold_something_else_are_refused(tmp_path):
+    """With the column that differs."""
+    bars("A").write_parquet(tmp_path / "1.parquet")
+    bars("A").with_columns(close=pl.lit("x")).write_parquet(tmp_path / "2.parquet")
+    with pytest.raises(DataError, match="cannot be read: data type mismatch for column close"):
+        opened(tmp_path, path=["1.parquet", "2.parquet"])

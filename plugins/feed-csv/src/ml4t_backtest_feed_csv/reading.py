@@ -79,7 +79,7 @@ def read_frame(file: Location, config: CSVFeedConfig, gate: Gate, constants: Map
             **dialect,
         )
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"{origin}: cannot be read as CSV: {error}") from error
+        raise DataError(f"{origin}: cannot be read as CSV: {str(error).partition(chr(10))[0]}") from error
     wanted = [name for name in fixed if name in found.columns.values()]
     frame = frame.with_columns(pl.lit(fixed[name], pl.String).alias(name) for name in wanted)
     for name in found.times:

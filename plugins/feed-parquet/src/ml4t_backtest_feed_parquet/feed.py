@@ -74,6 +74,8 @@ class ParquetDataFeed(CheckedSource, DataFeed):
     def _one(self, *files: Location, **options: Any) -> pl.LazyFrame:
         # Only object stores have globs and folders; an asterisk in the name of a local file is a letter.
         places = [str(file) for file in files]
+        if len(places) > 1:
+            options |= {"cast_options": _alike(), "extra_columns": "ignore"}
         options.setdefault("glob", any("://" in place and ("*" in place or place[-1] == "/") for place in places))
         return pl.scan_parquet(places, storage_options=dict(self._config.storage_options) or None, **options)
 
@@ -81,3 +83,13 @@ class ParquetDataFeed(CheckedSource, DataFeed):
     def _origin(self) -> str:
         path = self._config.path
         return path if isinstance(path, str) else ", ".join(path)
+
+
+def _alike() -> pl.ScanCastOptions:
+    """Return how the types of further files may differ from those of the first one: without loss only."""
+    return pl.ScanCastOptions(
+        integer_cast=("upcast", "allow-float"),
+        float_cast="upcast",
+        datetime_cast=("microsecond-upcast", "convert-timezone"),
+        categorical_to_string="allow",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -175,7 +176,9 @@ def _readable(origin: str) -> Iterator[None]:
     try:
         yield
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"{origin}: cannot be read: {error}") from error
+        # What follows are hints for code, or the page that a web server sent.
+        fault = re.split(r"\n|, hint: |, consider passing ", str(error))[0]
+        raise DataError(f"{origin}: cannot be read: {fault}") from error
 
 
 def _inside(time: str, dtype: pl.DataType, window: Window, config: SourceConfig, origin: str) -> list[pl.Expr]:
