@@ -316,3 +316,28 @@ def test_a_history_of_fewer_than_no_bars_is_an_error():
     """As one of more than were declared."""
     with pytest.raises(LookAheadError, match="history of -1 bars"):
         Engine(prices=bars(), strategy=Watch(lambda context: context.history("close", -1))).run()
+
+
+def test_explicit_fractions_of_a_coin_keep_the_accounts_in_balance():
+    """A small account buys a fourteen-thousandth of a coin that costs sixty thousand, and no dollar of it is lost."""
+    closes = [60_000.0 + 137.31 * day for day in range(20)]
+    frame = pl.DataFrame(
+        {"timestamp": [date(2024, 3, 4) + timedelta(days=day) for day in range(20)], "symbol": "BTC"}
+    ).with_columns(open=pl.Series(closes), close=pl.Series(closes))
+
+    class Fractions(Strategy):
+        count = 0
+
+        def on_slice(self, market, context):
+            self.count += 1
+            size = 100.0 / 7.3 / float(market.close[0])
+            context.order("BTC", size if self.count % 2 else -size / 3)
+
+    coin = {"symbol": "BTC", "asset_class": "crypto"}
+    result = Engine(
+        prices=frame, price_basis="raw", calendar="24/7", capital=100, instruments=coin, strategy=Fractions()
+    ).run()
+    last = result.equity.row(-1, named=True)
+    held = float(result.fills["quantity"].sum())
+    spent = float((result.fills["quantity"] * result.fills["price"]).sum())
+    assert last["equity"] == pytest.approx(100.0 - spent + held * closes[-1], abs=1e-9)

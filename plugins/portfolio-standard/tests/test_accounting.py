@@ -79,6 +79,18 @@ def test_fractional_round_trips_end_flat(make_books):
         assert (0.0, 0.0) == books.position()
 
 
+@pytest.mark.parametrize("step", [1e-9, 0.2])
+def test_quantities_between_two_steps_stay_what_was_paid_for(make_books, step):
+    """Rounding them would give away what they cost."""
+    books = make_books(quantity_step=step)
+    for quantity in (1 / 3, 1 / 7, -0.05):
+        books.fill(quantity, 60_000.0)
+
+    assert 1 / 3 + 1 / 7 - 0.05 == books.position()[0]
+    books.fill(-books.position()[0], 60_000.0)
+    assert (0.0, 0.0) == books.position()
+
+
 def test_rounding_can_be_turned_off(make_books):
     """A step of 0 leaves quantities as they are."""
     books = make_books(quantity_step=0.0)

@@ -22,6 +22,7 @@ Floats: TypeAlias = "NDArray[np.float64]"
 Integers: TypeAlias = "NDArray[np.int64]"
 
 LEDGER: Final = RunState.LEDGER
+DUST: Final = 1e-12  # of what was held and what was filled: far above what a sum of floats is off by
 KIND_FILL: Final = LEDGER_KINDS.index("fill")
 KIND_COMMISSION: Final = LEDGER_KINDS.index("commission")
 KIND_CONVERSION: Final = LEDGER_KINDS.index("conversion")
@@ -48,6 +49,17 @@ def round_to_step(value: float, step: float) -> float:
     if inverse >= 1.0 and abs(inverse * step - 1.0) < 1e-9:
         return count / inverse
     return count * step
+
+
+@compiled
+def held_after(held: float, quantity: float, step: float) -> float:
+    """Return the position that a fill leaves: a multiple of ``step`` where floats alone keep it from being one.
+
+    What was filled between two multiples is paid for as it is, and stays.
+    """
+    after = held + quantity
+    rounded = round_to_step(after, step)
+    return rounded if abs(rounded - after) <= DUST * (abs(held) + abs(quantity)) else after
 
 
 @compiled
@@ -147,7 +159,7 @@ def apply_fill(
     held = position["quantity"]
     average = position["average_price"]
     basis = position["basis"]
-    after = round_to_step(held + quantity, instrument["quantity_step"])
+    after = held_after(held, quantity, instrument["quantity_step"])
     realised = 0.0
     amount = -quantity * price * multiplier if by_value else 0.0
     if held == 0.0:

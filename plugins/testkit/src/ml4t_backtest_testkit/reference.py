@@ -195,7 +195,8 @@ def _apply_fill(
     quantity, price = float(fill["quantity"]), float(fill["price"])
     after = held + quantity
     if step > 0.0:
-        after = round(after / step) / round(1 / step) if step < 1.0 else round(after / step) * step
+        whole = round(after / step) / round(1 / step) if step < 1.0 else round(after / step) * step
+        after = whole if abs(whole - after) <= 1e-12 * (abs(held) + abs(quantity)) else after
     realised = 0.0
     if held * quantity < 0.0:
         closed = held if abs(quantity) >= abs(held) else -quantity
