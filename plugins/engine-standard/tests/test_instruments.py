@@ -55,6 +55,21 @@ def test_the_asset_class_says_how_value_changes_hands(asset_class, settles):
     assert "close" == SETTLES[row[0]["settles"]]
 
 
+@pytest.mark.parametrize(("lot", "step"), [(1.0, 0.3), (0.1, 0.03), (None, 0.4), (2.0**-20, 1e-9)])
+def test_lots_that_are_no_multiple_of_the_step_are_refused(lot, step):
+    """No position could be whole lots."""
+    with pytest.raises(ValueError, match=r"is no multiple of quantity_step .*: give a quantity_step that divides it"):
+        Instrument(symbol="A", lot=lot, quantity_step=step)
+
+
+@pytest.mark.parametrize(
+    ("lot", "step"), [(0.3, 0.1), (100.0, 1e-9), (1e-8, 1e-9), (1e6, 0.001), (0.3, 0.0), (0.7, 0.7)]
+)
+def test_lots_are_multiples_of_the_step_up_to_the_digits_of_floats(lot, step):
+    """0.3 is three times 0.1."""
+    assert lot == Instrument(symbol="A", lot=lot, quantity_step=step).whole_lot
+
+
 def test_margins_that_nobody_names_are_those_of_the_account():
     """They stay NaN."""
     instrument = Instrument(symbol="A", initial_per_unit=6160.0, maintenance_per_unit=5600.0)

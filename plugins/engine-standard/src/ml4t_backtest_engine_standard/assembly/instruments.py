@@ -38,7 +38,8 @@ class Instrument:
         base: Of a pair of currencies: what one unit of it is, in which ``currency`` is its price.
         lot: Sizes in values, percents and targets are truncated to multiples of this, without it to whole units;
             where it is given, an explicit quantity off it is refused.
-        quantity_step: Positions are rounded to this after each fill; 0 turns rounding off.
+        quantity_step: After each fill a position that is a multiple of this but for the last digits of floats is made
+            one; 0 turns that off.
         multiplier: Value of one unit at price 1.
         tick: Limit and stop prices are multiples of this: others are rounded to the side that is worse for the
             order, or refused with the broker's ``strict_ticks``; 0 for any price.
@@ -81,6 +82,11 @@ class Instrument:
             raise ValueError("lot and multiplier must be above 0, quantity_step and tick at least 0, all finite")
         if self.quantity_step > self.whole_lot:
             raise ValueError(f"quantity_step {self.quantity_step:g} is above the lot {self.whole_lot:g}: lower it")
+        if _is_off_grid(self.whole_lot, self.quantity_step):
+            raise ValueError(
+                f"lot {self.whole_lot:g} is no multiple of quantity_step {self.quantity_step:g}: "
+                "give a quantity_step that divides it, or 0"
+            )
         self._check_margins()
         if not self.symbol:
             raise ValueError("symbol is empty: name it")
@@ -129,6 +135,11 @@ class Instrument:
         margins = (np.nan if (value := getattr(self, name)) is None else value for name in _MARGINS)
         sizes = (self.quantity_step, self.whole_lot, self.multiplier, self.tick)
         return (*sizes, stated, negative, currency, account, *kinds, *margins)
+
+
+def _is_off_grid(lot: float, step: float) -> bool:
+    """Say whether a lot is no multiple of a step, by more than positions may be off."""
+    return step > 0.0 and bool(abs(lot - np.rint(lot / step) * step) > 1e-9 * lot)
 
 
 class Rules(Mapping[str, Row]):
