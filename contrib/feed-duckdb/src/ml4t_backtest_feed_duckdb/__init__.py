@@ -1,0 +1,1 @@
+"""Read bars, quotes and trades from DuckDB databases."""
