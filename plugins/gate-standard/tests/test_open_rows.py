@@ -1,6 +1,6 @@
 """From the columns of an input to the checked rows of a source, in time order."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -169,10 +169,30 @@ def test_symbols_that_are_numbers_become_text():
 def test_bars_of_bids_and_asks_are_told_how_to_be_read():
     """Their closes are quotes, known at the end of the bar and not at its stamp."""
     quotes = bars().rename({"close": "bid_close"}).with_columns(pl.col("bid_close").alias("ask_close"))
-    with pytest.raises(DataError, match=r'(?s)no column close; .*kind = "quote".*bid = "bid_close", ask = "ask_close"'):
+    with pytest.raises(
+        DataError, match=r'(?s)no column close; .*kind = "quote".*bid = "bid_close", ask = "ask_close".*stamp = "open"'
+    ):
         read(quotes)
     with pytest.raises(DataError, match=r'columns = \{ bid = "bid_close" \}'):
         read(quotes.with_columns(bid_low=1.0), FeedConfig(kind="quote"))
+
+
+@pytest.mark.parametrize(("stamp", "later"), [("open", 5), ("close", 0)])
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+@pytest.mark.parametrize("name", ["timestamp", "Date", "label"])
+def test_the_last_quote_of_a_bar_happened_at_its_end(stamp, later, unit, name):
+    """Stamps are those of the bars, of either end."""
+    begins = datetime(2024, 3, 1, 14, 30, tzinfo=UTC)
+    frame = pl.DataFrame({"symbol": ["A"], name: [begins], "bid_close": [1.0], "ask_close": [2.0], "bid_low": [0.5]})
+    frame = frame.with_columns(pl.col(name).dt.cast_time_unit(unit))
+    columns = {"bid": "bid_close", "ask": "ask_close"} | ({"timestamp": name} if name == "label" else {})
+    rows = read(frame, FeedConfig(kind="quote", columns=columns, bar="5m", stamp=stamp))
+    (batch,) = rows.batches()
+    expected = {"symbol": "A", "event_time": begins + timedelta(minutes=later), "bid": 1.0, "ask": 2.0}
+    assert [expected] == batch.to_dicts()
+    assert ("quote", "event_time", 0) == (rows.spec.kind, rows.spec.rule.convention, rows.spec.rule.latency_ns)
+    late = read(frame, FeedConfig(kind="quote", columns=columns, bar="5m", stamp=stamp, latency="1s"))
+    assert 10**9 == late.spec.rule.latency_ns
 
 
 def test_only_the_asked_symbols_are_read_and_absent_ones_are_noted():

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Literal, TypeAlias
 
 import polars as pl
 
+from ml4t.backtest.core.stamps import parse_duration
 from ml4t.backtest.errors import DataError
 from ml4t.backtest.interfaces.gate import FeedConfig, SignalConfig
 
@@ -22,10 +24,11 @@ _FIELDS: Mapping[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "trade": (("price", "size"), ("price",)),
 }
 
-_QUOTE_BARS = """bars of bids and asks have no column close; take the last quote of each, stamped with the bar's end
+_QUOTE_BARS = """bars of bids and asks have no column close; take the last quote of each, known at the bar's end
     kind = "quote"
-    columns = { bid = "bid_close", ask = "ask_close", event_time = "THE END OF THE BAR" }
-    latency = "0s"   # from event_time to when it could be known"""
+    columns = { bid = "bid_close", ask = "ask_close" }
+    bar = "1m"   # the length of one bar
+    stamp = "open"   # or "close": which end of its bar a stamp is"""
 
 
 class Arrangement:
@@ -77,6 +80,7 @@ class Arrangement:
         taken = [(name, column) for name, column in self.columns.items() if name != column]
         taken = [(name, column) for name, column in taken if name not in self._mapped]
         self.notes = [f"{origin}: column {column} is taken for {name}" for name, column in taken]
+        self._shift = self._last_of_bar(config) if isinstance(config, FeedConfig) else 0
 
     def expressions(self, config: FeedConfig | SignalConfig) -> list[pl.Expr]:
         """Return what to select from the input to have the source's columns."""
@@ -85,8 +89,19 @@ class Arrangement:
             symbol = pl.col(self.columns["symbol"])
             if not isinstance(self._schema[self.columns["symbol"]], pl.Categorical | pl.Enum):
                 symbol = symbol.cast(pl.String)
-        rest = [pl.col(column).alias(name) for name, column in self.columns.items() if name != "symbol"]
-        return [symbol.alias("symbol"), *rest]
+        rest = {name: pl.col(column) for name, column in self.columns.items() if name != "symbol"}
+        if self._shift:
+            rest["event_time"] = rest["event_time"] + timedelta(microseconds=self._shift // 1000)
+        return [symbol.alias("symbol"), *(column.alias(name) for name, column in rest.items())]
+
+    def _last_of_bar(self, config: FeedConfig) -> int:
+        """Return how long (ns) after its stamp a row happened: quotes and trades may be the last ones of bars."""
+        ends = self.kind != "bar" and self.times == ["timestamp"] and config.stamp is not None
+        if config.bar is None or not ends or not isinstance(self._schema[self.columns["timestamp"]], pl.Datetime):
+            return 0
+        self.times = ["event_time"]
+        self.columns = {{"timestamp": "event_time"}.get(name, name): column for name, column in self.columns.items()}
+        return parse_duration(config.bar, f"{self._origin}: bar") if config.stamp == "open" else 0
 
     def _prices(self, config: FeedConfig) -> list[str]:
         usual, needed = _FIELDS[self.kind]

@@ -56,6 +56,8 @@ def resolve_stamps(
         raise DataError(f"{origin}: stamps are {dtype}; give dates, or datetimes such as 2024-03-01T14:30:00Z")
     period = parse_duration(bar, f"{origin}: bar") if bar is not None else None
     naive = isinstance(dtype, pl.Datetime) and dtype.time_zone is None
+    if kind in ("quote", "trade") and has_event_time and bar is not None and stamp is not None:
+        latency = latency or "0s"  # the last of a bar happened at its end
     label = isinstance(dtype, pl.Date) or (all_midnight and (period is None or period >= DAY_NS))
     convention: Convention = "label" if label else stamp or "open"
     if kind != "bar" and (has_known_at or has_event_time):
