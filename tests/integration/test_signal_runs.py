@@ -112,7 +112,7 @@ def test_a_run_file_over_parquet_gives_the_same_run_as_frames_in_python(tmp_path
 @pytest.mark.parametrize(
     ("strategy", "fault"),
     [
-        ("weights", "no feed or signal source 'weights'; known are prices, signals"),
+        ("weights", "no feed, signal source or table 'weights'; known are prices, signals"),
         ({"use": "signal", "signal": "scor"}, "no signal 'scor'; known are score"),
         ({"use": "signal", "signal": "scor", "rebalance": "signal"}, "no signal 'scor'; known are score"),
     ],

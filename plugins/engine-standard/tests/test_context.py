@@ -255,7 +255,7 @@ def test_portfolio_prices_and_time_are_those_of_now(play):
         )
         assert ["A"] == list(portfolio.positions)
         assert [3.0, 0.0] == portfolio.quantities.tolist()
-        with pytest.raises(LookAheadError, match="there is no feed or signal source 'x'"):
+        with pytest.raises(LookAheadError, match="there is no feed, signal source or table 'x'"):
             context.history("close", 1, feed="x")
 
     frame = days(A=[10, 12, 12], B=[20, None, 20])

@@ -229,7 +229,7 @@ def test_unknown_names_are_said_with_those_there_are(kit):
             LookAheadError, match="source 'prices' has no field 'vwap'; it has open, high, low, close, volume"
         ):
             context.history("vwap", 1)
-        with pytest.raises(LookAheadError, match="there is no feed or signal source 'other'; known are prices"):
+        with pytest.raises(LookAheadError, match="there is no feed, signal source or table 'other'; known are prices"):
             context.window("other")
         with pytest.raises(LookAheadError, match="there is no signal 'score'; known are none"):
             context.signal("score")

@@ -47,10 +47,12 @@ class Engine:
         account: Settings of the account, ``{"type": "cash"}``, or a list of accounts; a margin account by default.
         instruments: What symbols are and by which rules they trade: tables of keys, or a frame.
         actions: Corporate actions: a frame, or a table.
+        tables: Facts beside the market data by name: frames, or tables of keys.
+        universe: Who is a member of it: a frame, the name of a table, or a table of keys.
         strategy, broker, portfolio: A component: instance, class, name or table.
         seed: Seed of every random stream of the run.
         host: Plugins to use instead of the installed ones, for tests.
-        **settings: Further keys of a run file: ``name, warmup, feed, signal, risk, reporter, plugins``.
+        **settings: Further keys of a run file: ``name, warmup, feed, signal, table, risk, reporter, plugins``.
 
     Attributes:
         bus: The run's event bus; subscribe before ``run``.
@@ -74,6 +76,8 @@ class Engine:
         account: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         instruments: Any = None,
         actions: Any = None,
+        tables: Mapping[str, Any] | None = None,
+        universe: Any = None,
         strategy: Any = None,
         broker: Any = None,
         portfolio: Any = None,
@@ -100,6 +104,12 @@ class Engine:
             if frame is not None:
                 table = {"use": "frame", "name": name, "frame": frame}
                 given["signal"] = [*_as_list(given.get("signal")), table]
+        for name, rows in (tables or {}).items():
+            table = {"name": name, **(rows if isinstance(rows, Mapping) else {"frame": rows})}
+            given["table"] = [*_as_list(given.get("table")), table]
+        if universe is not None:
+            named = {"table": universe} if isinstance(universe, str) else {"frame": universe}
+            given["universe"] = universe if isinstance(universe, Mapping) else named
         if weights is not None and strategy is None:
             given["strategy"] = "weights"
         if calendar is not None:

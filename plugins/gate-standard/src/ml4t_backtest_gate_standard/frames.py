@@ -137,10 +137,12 @@ def digest_frame(frame: pl.DataFrame) -> str:
     digest = hashlib.sha256()
     for column in frame:
         digest.update(f"{column.name} {column.dtype} {len(column)}".encode())
-        if column.dtype.is_numeric():
+        if column.dtype.is_numeric() or column.dtype == pl.Boolean:
             digest.update(np.ascontiguousarray(column.cast(pl.Float64).to_numpy()).data)
         elif column.dtype.is_temporal():
             digest.update(np.ascontiguousarray(column.to_physical().cast(pl.Int64).to_numpy()).data)
+        elif column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
+            digest.update(repr(column.to_list()).encode())
         else:
             names = column.cast(pl.String).drop_nulls().unique().sort()
             digest.update("\0".join(names).encode())

@@ -169,7 +169,7 @@ class Context(Protocol):
 
     @property
     def universe(self) -> NDArray[np.bool_]:
-        """Which symbols are priced now, bool (n,)."""
+        """Which symbols are listed, members of the run's universe and priced now, bool (n,)."""
 
     def index(self, symbol: str) -> int:
         """Return the column of a symbol; OrderError when no released row has named it yet."""
@@ -185,9 +185,25 @@ class Context(Protocol):
         """Return the last bars of one feed, float64 (bars, n_symbols) or (bars,), oldest first, NaN where no bar."""
 
     def window(
-        self, feed: str, fields: tuple[str, ...] | None = None, *, since: Moment = None, until: Moment = None
+        self, feed: str, fields: Any = None, *, since: Moment = None, until: Moment = None, versions: Any = "newest"
     ) -> pl.DataFrame:
-        """Return kept released rows of a feed: symbol, event_time, known_at, fields; the bounds are inclusive."""
+        """Return released rows of a feed or table: symbol, event_time, known_at, fields; the bounds are inclusive.
+
+        Args:
+            feed: A feed or signal source, of which ``subscribe(history=)`` says how much is kept; or a table, of
+                which every row known now is.
+            fields: A name or a tuple of names; None for all.
+            since, until: Bounds on event_time, zone-aware; None for open.
+            versions: Of a table ``"newest"``: the newest row of each symbol and event_time; ``"all"``: each row.
+        """
+
+    def asof(self, table: str, field: str, max_age: Any = None, symbol: str | None = None) -> Any:
+        """Return the field in the row of a table with the newest event_time known now.
+
+        Over ``symbols``: float64 (n,), NaN where nothing is known; datetime64[ns] (n,) of dates; a list of str or None
+        of text. With ``symbol``, and of a table without symbols: the one value. Rows whose event_time is older than
+        ``max_age`` (a duration, a timedelta or ns) do not count. LookAheadError for an unknown table or field.
+        """
 
     def price(self, symbol: str | None = None) -> Any:
         """Return the last known price of a symbol, or of all, float64 (n,); NaN before the first."""

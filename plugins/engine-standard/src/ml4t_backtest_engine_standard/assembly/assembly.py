@@ -30,6 +30,7 @@ from ml4t_backtest_engine_standard.assembly.books import build_strategies
 from ml4t_backtest_engine_standard.assembly.building import Builder
 from ml4t_backtest_engine_standard.assembly.continuous import read_continuous
 from ml4t_backtest_engine_standard.assembly.entities import Tickers
+from ml4t_backtest_engine_standard.assembly.facts import find_tables, read_facts
 from ml4t_backtest_engine_standard.assembly.header import header_lines
 from ml4t_backtest_engine_standard.assembly.instruments import Rules, read_instruments
 from ml4t_backtest_engine_standard.assembly.parts import Parts
@@ -39,7 +40,7 @@ from ml4t_backtest_engine_standard.compiled_cache import prepare_cache
 
 __all__ = ["assemble", "build_reporter"]
 
-_LATER = ("table", "universe", "benchmark")
+_LATER = ("benchmark",)
 _MODELS = ("fill", "slippage", "commission", "impact")
 
 
@@ -96,6 +97,7 @@ class _Assembly(Builder):
         currencies = find_currencies(accounts, instruments, self.errors)
         listed = [(f"actions.{place}", value) for place, value in enumerate(settings.get("actions") or [])]
         found = {where: tables.find(value, where) for where, value in listed}
+        facts = find_tables(settings, tables, self.errors)
         if not settings.get("feed"):
             self.errors.add("feed", "is missing: a run needs at least one [[feed]], or prices= in Python")
         self.errors.raise_if_any()
@@ -109,6 +111,7 @@ class _Assembly(Builder):
         specs = [source.spec for source in sources]
         actions = read_actions(tables, found, sessions, specs)
         check_currencies(actions, currencies)
+        known, remarks = read_facts(facts, tables, sessions, specs)
         parts = Parts(
             name=settings.get("name") or "run",
             seed=settings.get("seed") or 0,
@@ -132,11 +135,14 @@ class _Assembly(Builder):
             end=end,
             actions=actions,
             tickers=Tickers(instruments, actions, sessions),
+            facts=known,
+            members=next((each.name for each in facts if each.members), ""),
             tables=tables.digests,
             owners=self.owners,
             used=dict(sorted(self.used.items())),
             notes=([note] if note else [])
             + notes
+            + remarks
             + basis_notes(actions, specs)
             + _without_volume(sources, models.fill.rules.volume_limit),
         )

@@ -22,6 +22,7 @@ from ml4t_backtest_engine_standard.assembly.actions import PlannedAction
 from ml4t_backtest_engine_standard.assembly.books import Book
 from ml4t_backtest_engine_standard.assembly.continuous import Continuous
 from ml4t_backtest_engine_standard.assembly.entities import Tickers
+from ml4t_backtest_engine_standard.assembly.facts import FactTable
 from ml4t_backtest_engine_standard.assembly.instruments import Instrument, Rules
 
 __all__ = ["Parts"]
@@ -42,6 +43,8 @@ class Parts:
         rules: Symbol, or ``*`` for the rest -> its rules of trading (``RunState.add_symbols``).
         actions: Corporate actions by when they take effect; nobody may see one before it is known.
         tickers: Which company a ticker meant; None where every one meant one.
+        facts: Tables of facts; nobody may see a row before it is known.
+        members: Which of them says who is a member of the universe; empty for none.
         tables: SHA-256 of what each table reads, by the key of its setting.
         start, end: First instant with callbacks, last instant, UTC ns.
         owners: (component, where it came from), for notes on errors.
@@ -71,6 +74,8 @@ class Parts:
     continuous: list[Continuous] = field(default_factory=list)
     actions: list[PlannedAction] = field(default_factory=list)
     tickers: Tickers | None = None
+    facts: list[FactTable] = field(default_factory=list)
+    members: str = ""
     tables: dict[str, str] = field(default_factory=dict)
     header: tuple[str, ...] = ()
     owners: list[tuple[object, ComponentRef]] = field(default_factory=list)

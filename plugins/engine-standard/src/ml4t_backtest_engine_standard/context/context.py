@@ -19,12 +19,14 @@ from ml4t.backtest.interfaces.context import Position, Session
 from ml4t.backtest.interfaces.portfolio import Portfolio as Accounting
 from ml4t.backtest.interfaces.setup import Setup
 from ml4t.backtest.state import RunState
+from ml4t_backtest_engine_standard.assembly.facts import MEMBER
 from ml4t_backtest_engine_standard.context.adjusting import Adjustments, Basis
-from ml4t_backtest_engine_standard.context.continuous import Rolling, Series
+from ml4t_backtest_engine_standard.context.continuous import Series
 from ml4t_backtest_engine_standard.context.handles import to_datetime
 from ml4t_backtest_engine_standard.context.outbox import Outbox
 from ml4t_backtest_engine_standard.context.portfolio import Portfolio
 from ml4t_backtest_engine_standard.context.sizing import Sizer
+from ml4t_backtest_engine_standard.context.tables import AsOf, Facts
 from ml4t_backtest_engine_standard.loop.marks import Marks
 from ml4t_backtest_engine_standard.result.journal import Journal
 from ml4t_backtest_engine_standard.schedule import Schedule
@@ -32,6 +34,7 @@ from ml4t_backtest_engine_standard.schedule import Schedule
 __all__ = ["Context", "OwnBook"]
 
 Floats = NDArray[np.float64]
+_EARLIEST, _LATEST = -(2**63), 2**63 - 1
 
 
 class OwnBook(NamedTuple):
@@ -43,7 +46,7 @@ class OwnBook(NamedTuple):
     numbering: tuple[int, int]
 
 
-class Context(Rolling):
+class Context(AsOf):
     """The strategy's view of the run.
 
     It holds released columns, the run's own columns and the outbox, and no engine, broker, bus or feed.
@@ -68,6 +71,8 @@ class Context(Rolling):
         accounts: Sequence[str],
         book: OwnBook | None = None,
         series: Mapping[str, tuple[Series, bool]] | None = None,
+        facts: Mapping[str, Facts] | None = None,
+        members: str = "",
     ) -> None:
         self.rng = setup.rng
         self._setup = setup
@@ -83,6 +88,7 @@ class Context(Rolling):
         self._adjustments = adjustments
         self._marks = marks
         self._series = dict(series or {})
+        self._facts, self._members = dict(facts or {}), members
         self._bases: dict[str, Basis] = {}
         self._clients, self._tags = {}, {}
         self._opening: int | None = None
@@ -142,9 +148,13 @@ class Context(Rolling):
 
     @property
     def universe(self) -> NDArray[np.bool_]:
-        """Which symbols are priced now, bool (n,)."""
+        """Which symbols are listed, members of the universe and priced now, bool (n,)."""
         self._marks.fold()
-        return np.asarray(np.isfinite(self._state.instruments["mark"]))
+        instruments = self._state.instruments
+        out = np.isfinite(instruments["mark"]) & (instruments["ended"] == 0)
+        if self._members:
+            out &= self.asof(self._members, MEMBER) == 1.0
+        return np.asarray(out)
 
     def subscribe(
         self,
@@ -185,21 +195,29 @@ class Context(Rolling):
     def window(
         self,
         feed: str,
-        fields: tuple[str, ...] | None = None,
+        fields: tuple[str, ...] | str | None = None,
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        versions: Literal["newest", "all"] = "newest",
     ) -> pl.DataFrame:
-        """Return kept released rows of a feed as a frame: symbol, event_time, known_at, fields.
+        """Return released rows of a feed or table as a frame: symbol, event_time, known_at, fields.
 
         Args:
-            feed: Name of a feed or signal source; ``subscribe(history=)`` says how many instants are kept.
+            feed: Name of a feed or signal source, of which ``subscribe(history=)`` says how many instants are kept;
+                or of a table, of which all rows known now are.
             fields: Fields; None for all.
             since, until: Bounds on event_time, inclusive, zone-aware; None for open.
+            versions: Of a table, whether rows that were restated are wanted too.
         """
+        first = _EARLIEST if since is None else _to_ns(since)
+        last = _LATEST if until is None else _to_ns(until)
+        fields = (fields,) if isinstance(fields, str) else fields
+        if versions not in ("newest", "all"):
+            raise RunError(f'versions was {versions!r}: it is "newest" or "all"')
+        if feed in self._facts:
+            return self._facts[feed].frame(self._state.symbols.names, fields, (first, last), versions == "all")
         released = self._feed(feed)
-        first = 0 if since is None else _to_ns(since)
-        last = self._state.now if until is None else _to_ns(until)
         frame = _window(released, self._state.symbols.names, fields or released.spec.fields, first, last)
         return self._adjustments.window(released, frame, self._basis(released))
 
@@ -240,8 +258,8 @@ class Context(Rolling):
         if name is None:
             return self._prices[0]
         if name not in self._released:
-            known = ", ".join(self._released)
-            raise LookAheadError(f"there is no feed or signal source {name!r}; known are {known}")
+            known = ", ".join([*self._released, *self._facts])
+            raise LookAheadError(f"there is no feed, signal source or table {name!r}; known are {known}")
         return self._released[name]
 
     def _signal(self, name: str) -> Released:

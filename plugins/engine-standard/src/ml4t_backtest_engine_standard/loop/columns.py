@@ -87,6 +87,10 @@ class Columns:
             return -1, []
         return len(self._ids), [self._add(key)]
 
+    def keys(self, first: int) -> list[str]:
+        """Return whose the columns are from one on, in their order."""
+        return list(self._ids)[first:]
+
     def find(self, ticker: str, instant: int) -> int | None:
         """Return the column of the company of a row of this ticker that formed at an instant; None where none is."""
         return self._ids.get(self._tickers.key(ticker, instant))

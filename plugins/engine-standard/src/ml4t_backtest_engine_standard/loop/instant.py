@@ -49,6 +49,7 @@ from ml4t_backtest_engine_standard.loop.listings import Listings
 from ml4t_backtest_engine_standard.loop.marks import Marks, mark_writer
 from ml4t_backtest_engine_standard.loop.rates import Rates
 from ml4t_backtest_engine_standard.loop.stretches import full_instants, signals_until
+from ml4t_backtest_engine_standard.loop.tables import TableRoom
 from ml4t_backtest_engine_standard.result.journal import Journal
 from ml4t_backtest_engine_standard.schedule import Schedule
 
@@ -79,6 +80,7 @@ class Instants:
         marks: Brings marks and rates up to date.
         listings: Opens and ends trading of symbols.
         columns: Which company has which column.
+        tables: Rows of tables, until they are known.
         actions: Carries corporate actions out.
         contexts: One for each strategy.
         continuous: Series of futures; None where there are none.
@@ -95,6 +97,7 @@ class Instants:
         identify = None if tickers.plain else partial(tickers.identify, ends=ends)
         self.clock = Clock(parts.sources, parts.sessions, last=parts.end, identify=identify)
         self.columns, self.adjustments = Columns(self.state, tickers, parts.rules), Adjustments(self.state)
+        self.tables = TableRoom(parts.facts, tickers, self.columns, self.state)
         self.released = [Released(each.spec, self.state, mark_writer(each.spec, self.state)) for each in parts.sources]
         self.state.session_opens, self.state.session_closes = parts.sessions.open, parts.sessions.close
         self.state.currencies[:] = parts.currencies
@@ -113,7 +116,8 @@ class Instants:
         def make_context(setup: Setup, book: OwnBook | None) -> Context:
             views = (parts.portfolio, self.journal, Schedule(parts.sessions), setup, self.adjustments)
             known = self.continuous.known if self.continuous else None
-            return Context(self.state, self.outbox, by_name, *views, self.marks, names, book, known)
+            more = (book, known, self.tables.facts, parts.members)
+            return Context(self.state, self.outbox, by_name, *views, self.marks, names, *more)
 
         self.strategy, self.contexts = gather(parts, self.state, self.outbox, make_context)
         self.context = self.contexts[0]
@@ -153,6 +157,7 @@ class Instants:
                 for context in self.contexts:
                     context._schedule.queue(self.clock, self.start, context)
                 self.agenda.take(chunk.instants[0] - 1)  # what came before all data touches nothing
+                self.tables.begin(chunk.instants[0])
             self.columns.renumber(chunk)
             full = [full_instants(part) for part in chunk.sources]
             special = sorted({*chunk.opens, *chunk.closes, *chunk.new_symbols})
@@ -242,6 +247,7 @@ class Instants:
             self.rows_done += stop - first
             if len(self._prices) > 1:  # marks of several feeds are taken in the order of release
                 released.fold()
+        self.tables.update()
         if parts:
             state.known_at = now
             if self.continuous is not None:
@@ -270,7 +276,7 @@ class Instants:
 
     def next_due(self) -> int:
         """Return the earliest instant at which something is due without any row."""
-        return min(self.clock.next_timer, self.agenda.next, self.portfolio.next_due())
+        return min(self.clock.next_timer, self.agenda.next, self.portfolio.next_due(), self.tables.next)
 
     def _pay(self, closes: int | None) -> None:
         """Phase 2: what is on the agenda, then what the portfolio pays and is paid."""
