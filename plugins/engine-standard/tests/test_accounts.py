@@ -149,7 +149,10 @@ TWO = {"USD": 1.0, "EUR": 1.0}
             {"account": [{"name": n, "venue": "X", "capital": {"USD": 1.0}} for n in "ab"]},
             "account.1.venue was 'X' a second time",
         ),
+        ({"account": [{"name": "a"}, {"name": "b"}], "capital": 2.0}, "capital is given once for 2 accounts"),
         ({"account": {"borrow": {"use": "nothing"}}}, "account.0.borrow"),
+        ({"account": {"borrow": "5%"}}, "account.0.borrow was '5%', expected yearly rates as numbers"),
+        ({"account": {"interest": "0.05"}}, "account.0.interest was '0.05', expected yearly rates as numbers"),
     ],
 )
 def test_what_is_wrong_with_accounts_is_one_clear_error(kit, settings, said):

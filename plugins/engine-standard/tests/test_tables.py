@@ -56,6 +56,18 @@ def test_a_date_is_known_at_its_close_and_a_day_without_session_at_its_end(sessi
     assert [1.0, 2.0, 3.0, 4.0] == frame["rate"].to_list()
 
 
+@pytest.mark.parametrize("column", ["symbol", "currency"])
+def test_rows_of_currencies_may_say_so(sessions, column):
+    """A table that has both is one of symbols."""
+    rows = Rows(pl.DataFrame({column: ["USD"], "date": [date(2024, 1, 3)], "debit": [0.05]}))
+    tables = Tables(lambda *_: None)
+    assert ["USD"] == tables.dated_rows(rows, WHERE, sessions, "currency")["symbol"].to_list()
+    both = Rows(pl.DataFrame({"symbol": ["USD"], "currency": ["EUR"], "date": [date(2024, 1, 3)], "debit": [0.05]}))
+    assert ["USD"] == tables.dated_rows(both, WHERE, sessions, "currency")["symbol"].to_list()
+    with pytest.raises(DataError, match="no column 'currency'"):
+        tables.dated_rows(Rows(pl.DataFrame({"date": [date(2024, 1, 3)]})), WHERE, sessions, "currency")
+
+
 def test_naive_midnights_are_dates(sessions):
     """As pandas writes them."""
     frame = dated(sessions, symbol=["A"], timestamp=[datetime(2024, 1, 3)], rate=[0.1])

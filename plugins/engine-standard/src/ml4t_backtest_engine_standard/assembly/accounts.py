@@ -32,6 +32,9 @@ _MAX_FX_AGE = 5
 # Settings that may be a table -> its columns of figures.
 _DATED = {"borrow": ("rate",), "interest": ("debit", "credit"), "funding": ("rate",)}
 
+# Settings whose rows are not of symbols -> what passes for the column.
+_NAMED_BY = {"interest": "currency"}
+
 
 @dataclass(kw_only=True)
 class Account:
@@ -94,6 +97,9 @@ def read_accounts(settings: Mapping[str, Any], defaults: Mapping[str, Any], tabl
     alone = len(rows) == 1 and rows[0].settings.get("capital") is None
     if alone:
         rows[0].capital = _amounts(_CAPITAL if common is None else common, base or "USD", "capital", errors)
+    elif common is not None and all(row.settings.get("capital") is None for row in rows):
+        errors.add("capital", f"is given once for {len(rows)} accounts: give each account its own instead")
+        alone = True
     elif common is not None:
         errors.add("capital", "is given beside the capital of accounts: keep one of them")
     for row in rows:
@@ -125,6 +131,10 @@ def _read(value: dict[str, Any], where: str, tables: Tables, errors: Errors) -> 
         given = value.get(key)
         plain = isinstance(given, Mapping) and not {"use", "frame"} & set(given)
         if given is None or plain or isinstance(given, int | float):
+            continue
+        if isinstance(given, str) and not given[:1].isalpha():
+            figures = " and ".join(_DATED[key])
+            errors.add(f"{where}.{key}", f"was {given!r}, expected yearly rates as numbers, or a table with {figures}")
             continue
         table = tables.find(given, f"{where}.{key}")
         row.settings[key] = None if key != "borrow" else 0.0
@@ -199,7 +209,7 @@ def dated_settings(accounts: Accounts, tables: Tables, sessions: SessionTable) -
         for key, table in row.tables.items():
             where = f"{row.where}.{key}"
             try:
-                settings[key] = frame = tables.dated_rows(table, where, sessions)
+                settings[key] = frame = tables.dated_rows(table, where, sessions, _NAMED_BY.get(key, "symbol"))
             except DataError as error:
                 problems += error.problems
                 continue

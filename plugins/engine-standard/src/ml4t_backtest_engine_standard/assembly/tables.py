@@ -60,7 +60,9 @@ class Tables:
         self.digests[where] = table.digest()
         return rows
 
-    def dated_rows(self, table: TableSource, where: str, sessions: SessionTable) -> pl.DataFrame:
+    def dated_rows(
+        self, table: TableSource, where: str, sessions: SessionTable, named_by: str = "symbol"
+    ) -> pl.DataFrame:
         """Return figures by symbol and when they are known, in that order.
 
         Args:
@@ -68,6 +70,7 @@ class Tables:
                 or a date, which is known at that session's close.
             where: Key of the setting, for messages.
             sessions: The run's calendar.
+            named_by: A column that passes for ``symbol`` where there is none.
 
         Returns:
             Columns known_at (Int64, UTC ns, ascending), symbol (String) and every column of numbers (Float64,
@@ -77,9 +80,11 @@ class Tables:
             DataError: A column is missing, a row has no symbol or stamp, a stamp no zone, a figure is infinite.
         """
         rows = self.read(table, where)
+        if "symbol" not in rows.columns and named_by in rows.columns:
+            rows = rows.rename({named_by: "symbol"})
         stamp = next((name for name in _STAMPS if name in rows.columns), None)
         if "symbol" not in rows.columns or stamp is None:
-            lacking = "symbol" if stamp else "known_at"
+            lacking = named_by if stamp else "known_at"
             what = f"{where}: no column {lacking!r}; it has {', '.join(rows.columns)}"
             raise DataError(f'{what}; name it, as in columns = {{ {lacking} = "column" }}')
         known_at, problems = resolve_stamps(rows[stamp], sessions, where)
