@@ -127,8 +127,19 @@ def test_a_basket_is_judged_whole(insufficient, held):
 def test_proceeds_settle_a_session_later(use_unsettled, reason):
     """T+1: sold on day 3, the cash of it settles at the close of day 4."""
     orders = {0: [("A", 100)], 2: [("A", -100)], 3: [("B", 100)], 4: [("B", 50)]}
-    strategy, result = run(orders, type="cash", settlement_days=1, use_unsettled=use_unsettled)
 
+    class Look(Script):
+        settled = ()
+
+        def on_slice(self, market, context):
+            super().on_slice(market, context)
+            account = context.portfolio.accounts["main"]
+            self.settled += ((account.cash, account.settled_cash),)
+
+    strategy, result = run(Look(orders), type="cash", settlement_days=1, use_unsettled=use_unsettled)
+
+    assert (1000.0, 0.0) == strategy.settled[3]
+    assert ((0.0, 0.0) if use_unsettled else (1000.0, 1000.0)) == strategy.settled[4]
     assert reason == (strategy.outcomes[2][1] if reason else "")
     assert ("filled" if use_unsettled else "refused") == strategy.outcomes[2][0]
     assert ("refused" if use_unsettled else "filled") == strategy.outcomes[3][0]

@@ -28,12 +28,14 @@ class AccountView(NamedTuple):
         cash: Cash of all currencies.
         equity: Cash, receivable dividends and the worth of positions.
         gross_exposure: Sum of absolute position values.
+        settled_cash: The part of cash that has settled; purchases come out of it at once.
     """
 
     name: str
     cash: float
     equity: float
     gross_exposure: float
+    settled_cash: float
 
 
 class _Accounts(dict[str, AccountView]):
@@ -92,7 +94,7 @@ class Portfolio:
     @property
     def accounts(self) -> dict[str, AccountView]:
         """Each account by its name, in the order of the settings; ``RunError`` for a name that none has."""
-        cash, receivable = self._in_base("cash"), self._in_base("receivable")
+        cash, receivable, settled = (self._in_base(name) for name in ("cash", "receivable", "settled"))
         owner = self._state.accounts["account"]
         instruments, positions = self._state.instruments, self._state.positions
         held = np.flatnonzero(positions["quantity"])
@@ -108,6 +110,7 @@ class Portfolio:
                     float(cash[own := owner == number].sum()),
                     float(cash[own].sum() + receivable[own].sum() + worth[its := rows["account"] == number].sum()),
                     float(np.abs(unit * mark)[its].sum()),
+                    float(settled[own].sum()),
                 ),
             )
             for number, name in enumerate(self._names)
