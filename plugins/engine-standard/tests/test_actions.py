@@ -137,6 +137,13 @@ def test_what_no_action_can_be_is_refused_with_its_row(sessions, wrong, problem)
     assert any(each.startswith(f"actions.0 row {frame.height - 1}: {problem}") for each in caught.value.problems)
 
 
+def test_dates_that_are_text_are_one_fault(sessions):
+    """The column shows what is in it, and no row lacks what it has."""
+    with pytest.raises(DataError) as caught:
+        planned(sessions, row(ex_date="2024-01-04"))
+    assert ["actions.0 row 0: ex_date is String, such as '2024-01-04'; give dates"] == list(caught.value.problems)
+
+
 def test_all_faults_come_in_one_error(sessions):
     """With every row that has them, the first five by number."""
     rows = [row(ratio=0.0, symbol=str(place)) for place in range(7)] + [row("dividend", 6, amount=None)]

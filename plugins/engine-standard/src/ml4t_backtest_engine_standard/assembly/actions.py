@@ -149,7 +149,7 @@ class _Rows:
 
     def __init__(self, rows: pl.DataFrame, sessions: SessionTable, where: str) -> None:
         self._sessions, self._where, self.problems = sessions, where, list[str]()
-        self._count = rows.height
+        self._count, self._unread = rows.height, set[str]()
         self._kind, self._symbol, self._new, self._currency = (
             self._text(rows, name) for name in ("kind", "symbol", "new_symbol", "currency")
         )
@@ -197,7 +197,8 @@ class _Rows:
         return [PlannedAction(*row) for row in zip(*(column[inside].tolist() for column in columns), strict=True)]
 
     def _check_dates(self) -> None:
-        self._fault(self._ex_date == NEVER, "has no ex_date; give each row one")
+        if "ex_date" not in self._unread:
+            self._fault(self._ex_date == NEVER, "has no ex_date; give each row one")
         for name, days in (("ex_date", self._ex_date), ("pay_date", self._pay_date)):
             strange = self._within(days) & (self._sessions.index_of_label(days) < 0)
             self._fault(strange, f"{name} is no session of calendar {self._sessions.name}; correct it")
@@ -245,7 +246,9 @@ class _Rows:
             if (local.drop_nulls() % DAY_NS == 0).all():
                 column = column.dt.date()
         if column.dtype != pl.Date:
-            self._fault(column.is_not_null().to_numpy(), f"{name} is {column.dtype}; give dates")
+            what = f"{name} is {column.dtype}, such as {column.drop_nulls()[0]!r}; give dates"
+            self._fault(column.is_not_null().to_numpy(), what)
+            self._unread.add(name)
             return out
         out[column.is_not_null().to_numpy()] = column.to_physical().cast(pl.Int64).drop_nulls().to_numpy()
         return out
