@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 
 from ml4t.backtest.errors import BacktestError, InputError, RunInterrupted
-from ml4t_backtest_cli import listing, running
+from ml4t_backtest_cli import checking, listing, running
 
 __all__ = ["DONE", "FAILED", "INPUT", "INTERRUPTED", "main"]
 
@@ -70,6 +70,7 @@ def _parser() -> tuple[argparse.ArgumentParser, argparse._SubParsersAction[argpa
     parser.add_argument("--version", action=_Version, nargs=0, help="print the versions and leave")
     subcommands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     running.add_commands(subcommands)
+    checking.add_commands(subcommands)
     listing.add_commands(subcommands)
     return parser, subcommands
 

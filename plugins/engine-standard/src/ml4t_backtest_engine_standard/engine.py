@@ -52,6 +52,7 @@ class Engine:
         strategy, broker, portfolio: A component: instance, class, name or table.
         seed: Seed of every random stream of the run.
         host: Plugins to use instead of the installed ones, for tests.
+        open: Whether to open every component now; without, data that a run refuses can be looked at by ``check``.
         **settings: Further keys of a run file: ``name, warmup, feed, signal, table, risk, reporter, plugins``.
 
     Attributes:
@@ -85,6 +86,7 @@ class Engine:
         start: date | datetime | str | None = None,
         end: date | datetime | str | None = None,
         host: PluginHost | None = None,
+        open: bool = True,
         **settings: Any,
     ) -> None:
         errors = Errors()
@@ -116,7 +118,7 @@ class Engine:
             given["clock"] = {**(given.get("clock") or {}), "calendar": calendar}
         given = {key: _as_list(value) if key in LIST_KEYS else value for key, value in given.items()}
         run = RunFile(None, Path.cwd(), given)
-        self._begin(run, host, EventBus())
+        self._begin(run, host, EventBus(), open)
 
     configure = staticmethod(build_config)
 
@@ -133,8 +135,9 @@ class Engine:
         disable: Sequence[str] = (),
         only: Sequence[str] | None = None,
         host: PluginHost | None = None,
+        open: bool = True,
     ) -> Engine:
-        """Make an engine from a run file; ``overrides`` are ``dotted.key=value`` texts.
+        """Make an engine from a run file; ``overrides`` are ``dotted.key=value`` texts, ``open`` is as above.
 
         Raises:
             InputError: Everything that is wrong with the run file or the data.
@@ -146,17 +149,17 @@ class Engine:
             plugins["only"] = list(only)
         run.settings["plugins"] = plugins
         engine = cls.__new__(cls)
-        engine._begin(run, host, EventBus())
+        engine._begin(run, host, EventBus(), open)
         return engine
 
-    def _begin(self, run: RunFile, host: PluginHost | None, bus: EventBus) -> None:
+    def _begin(self, run: RunFile, host: PluginHost | None, bus: EventBus, open: bool = True) -> None:
         self.run_file = run
         self.bus = bus
         self.result: Result | None = None
         self._host = host
         self._parts: Parts | None = None
         self._running: Running | None = None
-        if run.settings.get("feed"):
+        if open and run.settings.get("feed"):
             self.prepare()
 
     @property
@@ -189,6 +192,22 @@ class Engine:
             self._parts.header += rule_lines(self._parts)  # a broker knows them once it is open
             self.host.hook.ml4t_assembled(engine=self)
         return self._parts
+
+    def check(self) -> pl.DataFrame:
+        """Return all that is wrong with the data of this run, one row per finding, without running it.
+
+        Every source is opened anew, and more is looked for than before a run; see the reference of the gate.
+
+        Returns:
+            rule, severity (``error``, ``warning`` or ``note``), source, file, symbol, count, rows (the first few, as
+            text), what, remedy; the worst first.
+
+        Raises:
+            InputError: Everything that is wrong with the settings.
+        """
+        from ml4t_backtest_engine_standard.assembly.checking import check
+
+        return check(self.run_file, self.host)
 
     def steps(self) -> Iterator[datetime]:
         """Yield after each instant; ``result`` is set when the iterator is done or closed."""
@@ -282,4 +301,6 @@ def _as_list(value: Any) -> list[Any]:
 
 
 if TYPE_CHECKING:
+    import polars as pl
+
     _keeps_the_contract: interfaces.Engine = Engine()

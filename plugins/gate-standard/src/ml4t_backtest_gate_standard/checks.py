@@ -15,6 +15,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ml4t.backtest.errors import DataError
+from ml4t_backtest_gate_standard.findings.finding import Finding
+from ml4t_backtest_gate_standard.findings.judge import Judge
 
 __all__ = ["PRICES", "SIZES", "RowGate"]
 
@@ -23,6 +25,12 @@ SIZES = ("volume", "size", "bid_size", "ask_size")
 
 Mask: TypeAlias = NDArray[np.bool_]
 _PER_DAY = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+_NAMED = 3  # rows that a finding names
+_REMEDIES = {
+    "missing-value": "fill it in where it is known; a run takes it as unknown",
+    "crossed-quote": "leave such quotes out; a run uses both sides as they are",
+    "close-outside-range": "ask who made the bars; prices of fills inside a bar come from low and high",
+}
 _ALLOW = "correct it, or add `allow_negative_prices = true` where the instrument has such prices"
 
 
@@ -38,6 +46,7 @@ class RowGate:
         sort: Whether the caller sorts, so that a symbol's stamps may go back.
         allow_negative: Whether prices at or below zero are legal.
         place: Names a row by its number among those given to ``check``; by default ``<origin> row <n>``.
+        judge: How severe each fault is, and who is told.
         errors: One sentence per fault found so far.
         rows: Number of rows seen.
         in_time_order: Whether no stamp was older than the one before it.
@@ -52,12 +61,14 @@ class RowGate:
     sort: bool = False
     allow_negative: bool = False
     place: Callable[[int], str] | None = None
+    judge: Judge = field(default_factory=Judge)
     errors: list[str] = field(default_factory=list)
     rows: int = 0
     in_time_order: bool = True
     went_back: bool = False
     all_midnight: bool = True
     _counts: dict[str, int] = field(default_factory=dict)
+    _found: dict[str, Finding] = field(default_factory=dict)
     _tail: pl.DataFrame | None = None
     _frame: pl.DataFrame = field(default_factory=pl.DataFrame)
 
@@ -72,7 +83,7 @@ class RowGate:
         self.rows += frame.height
         for name in ("symbol", self.time_column):
             missing = frame[name].is_null().to_numpy()
-            self._fault(missing, f"no {name}", "give each row one, or leave the row out")
+            self._fault("missing-key", missing, f"no {name}", "give each row one, or leave the row out")
             if missing.any():
                 return
         if frame.height:
@@ -83,6 +94,11 @@ class RowGate:
         """Raise one ``DataError`` with every fault found so far, if there is any."""
         if self.errors:
             raise DataError(*self.errors)
+
+    def report(self, name: str) -> None:
+        """Tell the judge what was found in the source of this name."""
+        for finding in self._found.values():
+            self.judge.add(finding, name, self.origin)
 
     def notes(self) -> tuple[str, ...]:
         """Return one sentence, with its count, per finding that does not stop a run."""
@@ -115,7 +131,8 @@ class RowGate:
             self.went_back = True
             mask = _mask(order[1:][back] - shift, frame.height)
             if not self.sort:
-                self._fault(mask, "the stamps of this symbol go back", "sort the rows, or add `sort = true`")
+                what, remedy = "the stamps of this symbol go back", "sort the rows, or add `sort = true`"
+                self._fault("unsorted-rows", mask, what, remedy)
             order = np.lexsort((stamps, codes))
             same, later = np.diff(codes[order]) == 0, np.diff(stamps[order])
         twice = same & (later == 0)
@@ -125,7 +142,7 @@ class RowGate:
             pairs = np.sort([order[:-1][twice], order[1:][twice]], axis=0) - shift
             first = self._place(int(pairs[0][pairs[1].argmin()]))
             what = f"this symbol and stamp were given before, in {first}"
-            self._fault(_mask(pairs[1], frame.height), what, "keep one of the rows")
+            self._fault("duplicate-rows", _mask(pairs[1], frame.height), what, "keep one of the rows")
 
     def _numbers(self, column: pl.Series) -> NDArray[np.float64]:
         """Return a field with NaN for unknown; text in it is a fault, shown by its first row."""
@@ -133,7 +150,7 @@ class RowGate:
         numbers = plain.cast(pl.Float64, strict=False)
         wrong = numbers.is_null() & column.is_not_null()
         what = f"{column.name} is {column[wrong.arg_max() or 0]!r}, which is no number"
-        self._fault(wrong.to_numpy(), what, f"correct it, or map another column to {column.name}")
+        self._fault("not-a-number", wrong.to_numpy(), what, f"correct it, or map another column to {column.name}")
         return numbers.to_numpy()
 
     def _check_values(self, values: dict[str, NDArray[np.float64]]) -> None:
@@ -141,30 +158,52 @@ class RowGate:
         for name, column in values.items():
             fills = market and name in PRICES and name not in ("high", "low")
             lack = "a symbol cannot fill there" if fills else "unknown there"
-            self._count(np.isnan(column), f"have no {name}: {lack}")
-            self._fault(np.isinf(column), f"{name} is infinite", "correct it, or leave it empty")
+            self._count("missing-value", np.isnan(column), f"have no {name}: {lack}")
+            self._fault("infinite-value", np.isinf(column), f"{name} is infinite", "correct it, or leave it empty")
             if market and name in PRICES and not self.allow_negative:
-                self._fault(column <= 0, f"{name} is not above zero", _ALLOW)
+                self._fault("nonpositive-price", column <= 0, f"{name} is not above zero", _ALLOW)
             if market and name in SIZES:
-                self._fault(column < 0, f"{name} is negative", "correct it")
+                self._fault("negative-size", column < 0, f"{name} is negative", "correct it")
         if self.kind == "bar" and {"low", "high"} <= values.keys():
             low, high = values["low"], values["high"]
-            self._fault(high < low, "high is below low", "correct the row")
+            self._fault("high-below-low", high < low, "high is below low", "correct the row")
             for name in [name for name in ("open", "close") if name in values]:
-                self._count((values[name] > high) | (values[name] < low), f"have {name} outside low and high")
+                outside = (values[name] > high) | (values[name] < low)
+                self._count("close-outside-range", outside, f"have {name} outside low and high")
         if self.kind == "quote" and {"bid", "ask"} <= values.keys():
-            self._count(values["bid"] > values["ask"], "are crossed: bid above ask")
+            self._count("crossed-quote", values["bid"] > values["ask"], "are crossed: bid above ask")
 
-    def _count(self, mask: Mask, what: str) -> None:
+    def _count(self, rule: str, mask: Mask, what: str) -> None:
+        """Note what a run can live with, unless the settings say that it cannot."""
         if count := int(np.count_nonzero(mask)):
-            self._counts[what] = self._counts.get(what, 0) + count
+            if self.judge.severities[rule] == "error":
+                self._fault(rule, mask, f"this row and its like {what}", "correct them")
+                return
+            self._find(rule, mask, f"rows {what}", _REMEDIES.get(rule, "correct them"), count)
+            if self.judge.severities[rule] != "ignore":
+                self._counts[what] = self._counts.get(what, 0) + count
 
-    def _fault(self, mask: Mask, what: str, remedy: str) -> None:
+    def _fault(self, rule: str, mask: Mask, what: str, remedy: str) -> None:
+        """Note what a run cannot live with, unless the settings say that it can."""
         if count := int(np.count_nonzero(mask)):
+            if self.judge.severities[rule] != "error":
+                self._count(rule, mask, f"are kept although {what}")
+                return
+            self._find(rule, mask, what, remedy, count)
             row = int(mask.argmax())
-            key = f"({self._frame['symbol'][row]}, {self._frame[self.time_column][row]})"
             more = f" (and {count - 1:,} more row{'s' * (count > 2)} like it)" if count > 1 else ""
-            self.errors.append(f"{self._place(row)} {key}: {what}{more}; {remedy}")
+            self.errors.append(f"{self._place(row)} {self._key(row)}: {what}{more}; {remedy}")
+
+    def _find(self, rule: str, mask: Mask, what: str, remedy: str, count: int) -> None:
+        finding = self._found.setdefault(what, Finding(rule=rule, what=what, remedy=remedy, count=0))
+        finding.count += count
+        rows = np.flatnonzero(mask)[: _NAMED - len(finding.rows)] if self.judge.survey else ()
+        if finding.symbol is None:
+            finding.symbol = self._frame["symbol"][int(mask.argmax())]
+        finding.rows += tuple(f"{self._place(int(row))} {self._key(int(row))}" for row in rows)
+
+    def _key(self, row: int) -> str:
+        return f"({self._frame['symbol'][row]}, {self._frame[self.time_column][row]})"
 
     def _place(self, row: int) -> str:
         number = self.rows - self._frame.height + row

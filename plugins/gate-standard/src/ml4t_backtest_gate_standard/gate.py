@@ -1,22 +1,44 @@
 """The gate that sources are given."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import polars as pl
+
+from ml4t.backtest.errors import DataError
 from ml4t_backtest_gate_standard.columns import Arrangement
 from ml4t_backtest_gate_standard.files import digest_files, find_files, partitions, place_in
+from ml4t_backtest_gate_standard.findings.finding import frame_of
+from ml4t_backtest_gate_standard.findings.judge import Judge
+from ml4t_backtest_gate_standard.findings.rules import read_severities
 from ml4t_backtest_gate_standard.frames import copy_frame, digest_frame, take_frame
 from ml4t_backtest_gate_standard.rows import open_rows
 
 if TYPE_CHECKING:
-    from ml4t.backtest.interfaces import Gate
+    from ml4t.backtest.core.sessions import SessionTable
+    from ml4t.backtest.interfaces import FeedConfig, Gate, SignalConfig, Window
+    from ml4t.backtest.interfaces.gate import Place
+    from ml4t_backtest_gate_standard.rows import OpenRows
 
 __all__ = ["StandardGate"]
 
 
 class StandardGate:
-    """Columns mapped by name, every row checked, stamps settled, rows in time order; it keeps nothing."""
+    """Columns mapped by name, every row checked, stamps settled, rows in time order.
 
-    open_rows = staticmethod(open_rows)
+    Args:
+        settings: The table ``[gate]`` of a run file: rule -> severity.
+        survey: Whether to keep all findings rather than to refuse rows.
+
+    Raises:
+        RunFileError: The settings name unknown rules or severities.
+    """
+
+    def __init__(self, settings: Mapping[str, object] | None = None, *, survey: bool = False) -> None:
+        self._judge = Judge(read_severities(settings or {}), survey)
+
     arrange = staticmethod(Arrangement)
     take_frame = staticmethod(take_frame)
     copy_frame = staticmethod(copy_frame)
@@ -25,6 +47,34 @@ class StandardGate:
     partitions = staticmethod(partitions)
     place_in = staticmethod(place_in)
     digest_files = staticmethod(digest_files)
+
+    def open_rows(
+        self,
+        source: pl.LazyFrame,
+        config: FeedConfig | SignalConfig,
+        window: Window,
+        *,
+        name: str,
+        origin: str,
+        place: Place | None = None,
+    ) -> OpenRows:
+        """Map the columns of an input, check every row and put rows in time order; see the protocol."""
+        try:
+            return open_rows(source, config, window, name=name, origin=origin, place=place, judge=self._judge)
+        except DataError as error:
+            self._judge.refused(error.problems, name, origin)
+            raise
+
+    def findings(
+        self,
+        sessions: Mapping[str, SessionTable],
+        actions: pl.DataFrame,
+        refused: Mapping[str, Sequence[str]],
+    ) -> pl.DataFrame:
+        """Return what was found in the sources opened so far; see the protocol."""
+        for name, problems in refused.items():
+            self._judge.refused(problems, name, name)
+        return frame_of(self._judge.findings)
 
 
 if TYPE_CHECKING:

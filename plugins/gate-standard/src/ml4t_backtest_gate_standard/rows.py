@@ -17,6 +17,7 @@ from ml4t.backtest.interfaces import SourceSpec, Window
 from ml4t.backtest.interfaces.gate import FeedConfig, SignalConfig, SourceConfig
 from ml4t_backtest_gate_standard.checks import RowGate
 from ml4t_backtest_gate_standard.columns import Arrangement
+from ml4t_backtest_gate_standard.findings.judge import Judge, Looked
 from ml4t_backtest_gate_standard.stamps import resolve_stamps, zone_key
 
 __all__ = ["OpenRows", "open_rows"]
@@ -54,6 +55,7 @@ def open_rows(
     name: str,
     origin: str,
     place: Callable[[int], str] | None = None,
+    judge: Judge | None = None,
 ) -> OpenRows:
     """Read, check and order the rows of an input.
 
@@ -64,10 +66,12 @@ def open_rows(
         name: Name of the source in the run.
         origin: File or frame, for messages.
         place: Names a row by its number in ``source``; by default ``<origin> row <n>``.
+        judge: How severe each fault is, and who keeps what is found.
 
     Raises:
         DataError: All that is wrong with the input, with file, row and remedy.
     """
+    judge = judge or Judge()
     with _readable(origin):
         schema = source.collect_schema()
     found = Arrangement(schema, config, origin)
@@ -90,7 +94,7 @@ def open_rows(
 
     def gate_of(parts: Iterable[pl.DataFrame]) -> RowGate:
         gate = RowGate(origin=origin, kind=found.kind, time_column=time, fields=found.fields, sort=config.sort)
-        gate.allow_negative, gate.place = feed.allow_negative_prices, place_of
+        gate.allow_negative, gate.place, gate.judge = feed.allow_negative_prices, place_of, judge
         for part in parts:
             gate.check(part)
         return gate
@@ -100,7 +104,12 @@ def open_rows(
     if not gate.rows:
         reason = " for these symbols between start and end" if conditions else ""
         raise DataError(f"{origin}: no rows{reason}; correct the input or what is asked of it")
-    gate.raise_if_any()
+    gate.report(name)
+    looked = Looked(name, origin, source, plan, place_of)
+    if judge.survey:
+        judge.looked.append(looked)
+    else:
+        gate.raise_if_any()
     if frame is not None and not gate.in_time_order:
         ties = ["symbol", *found.times[1:]] if gate.went_back and found.kind in ("bar", "signal") else []
         frame = frame.sort(time, *ties, maintain_order=True)
@@ -113,7 +122,8 @@ def open_rows(
     if frame is not None and _streams(config):
         notes.append(f"{origin}: rows are not in time order, so that they were read at once")
     notes += [*_remarks(plan, found, config, origin), *gate.notes()]
-    return OpenRows(_spec(found, settled, config, name, origin), tuple(notes), plan, frame, config.batch_rows)
+    looked.spec = _spec(found, settled, config, name, origin)
+    return OpenRows(looked.spec, tuple(notes), plan, frame, config.batch_rows)
 
 
 def _remarks(plan: pl.LazyFrame, found: Arrangement, config: FeedConfig | SignalConfig, origin: str) -> Iterator[str]:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from ml4t.backtest.core.bus import EventBus
     from ml4t.backtest.interfaces.result import Result
 
@@ -59,6 +61,9 @@ class Engine(Protocol):
     @property
     def header(self) -> tuple[str, ...]:
         """What this run assumes, in lines."""
+
+    def check(self) -> pl.DataFrame:
+        """Return all that is wrong with the data of this run, one row per finding, without running it."""
 
     def steps(self) -> Iterator[datetime]:
         """Yield after each instant; ``result`` is set when the iterator is done or closed."""

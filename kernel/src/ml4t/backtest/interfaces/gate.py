@@ -19,6 +19,7 @@ from ml4t.backtest.interfaces.feed import Source
 if TYPE_CHECKING:
     import polars as pl
 
+    from ml4t.backtest.core.sessions import SessionTable
     from ml4t.backtest.interfaces.feed import SourceSpec, Window
     from ml4t.backtest.interfaces.setup import Setup
 
@@ -116,7 +117,11 @@ class OpenRows(Protocol):
 
 
 class Gate(Protocol):
-    """Checks that all sources share; every method raises DataError: file, rows, what is wrong, what to do."""
+    """Checks that all sources share.
+
+    It is made with the table ``[gate]`` of the run file and ``survey``: whether all findings are wanted, so that no
+    row is refused. Every method raises DataError: file, rows, what is wrong, what to do.
+    """
 
     def open_rows(
         self,
@@ -162,6 +167,21 @@ class Gate(Protocol):
 
     def digest_files(self, files: Sequence[Location], rows: OpenRows | None = None) -> str:
         """Return the SHA-256 (hex) of the files' bytes; of URLs, that of the columns of the rows read."""
+
+    def findings(
+        self, sessions: Mapping[str, SessionTable], actions: pl.DataFrame, refused: Mapping[str, Sequence[str]]
+    ) -> pl.DataFrame:
+        """Return what was found in the sources opened so far, the worst first.
+
+        Args:
+            sessions: Calendar of each source, by its name; needed for a survey only.
+            actions: Columns ``symbol``, ``kind`` and ``ex_date`` (Date) of the run's corporate actions; for a survey.
+            refused: What was wrong with sources that could not be opened, by their name.
+
+        Returns:
+            rule, severity (``error``, ``warning`` or ``note``), source, file, symbol, count, rows (the first few, as
+            text), what, remedy.
+        """
 
 
 class CheckedSource(Source):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import polars as pl
+
 from ml4t.backtest.config import nearest
 from ml4t.backtest.core.sessions import AlwaysOpen
 from ml4t.backtest.errors import InputError, RunFileError
@@ -38,7 +40,7 @@ from ml4t_backtest_engine_standard.assembly.tables import Tables
 from ml4t_backtest_engine_standard.assembly.timing import find_window
 from ml4t_backtest_engine_standard.compiled_cache import prepare_cache
 
-__all__ = ["assemble", "build_reporter"]
+__all__ = ["Assembly", "assemble", "build_reporter"]
 
 _LATER = ("benchmark",)
 _MODELS = ("fill", "slippage", "commission", "impact")
@@ -50,23 +52,26 @@ def assemble(run: RunFile, host: PluginHost) -> Parts:
     Raises:
         InputError: Everything that is wrong with the settings in one report; or what is wrong with the data.
     """
-    return _Assembly(run, host).parts()
+    return Assembly(run, host).parts()
 
 
 def build_reporter(use: str, run: RunFile, host: PluginHost) -> Reporter:
     """Build one more reporter, with its default settings."""
-    assembly = _Assembly(run, host)
+    assembly = Assembly(run, host)
     reporter: Reporter = assembly.build("reporter", use, "reporter")
     assembly.errors.raise_if_any()
     return reporter
 
 
-class _Assembly(Builder):
+class Assembly(Builder):
+    """What the settings name, found, configured and opened."""
+
     def __init__(self, run: RunFile, host: PluginHost) -> None:
         super().__init__(run, host)
         self.account_defaults: Mapping[str, Any] = {}
 
     def parts(self) -> Parts:
+        """Return the opened parts of a run."""
         settings = self.settings
         for key in _LATER:
             if settings.get(key):
@@ -74,7 +79,7 @@ class _Assembly(Builder):
         kinds = ("broker", "portfolio", "risk", *_MODELS)
         compiled = [ref.path.partition(":")[0] for ref in self.host.components if ref.kind in kinds]
         note = prepare_cache([*compiled, self.run.base_dir])
-        calendar = self._calendar()
+        calendar = self.calendar()
         sources = [
             self.build(kind, table, f"{kind}.{place}")
             for kind in ("feed", "signal")
@@ -138,6 +143,7 @@ class _Assembly(Builder):
             facts=known,
             members=next((each.name for each in facts if each.members), ""),
             tables=tables.digests,
+            findings=self.gate.findings({}, pl.DataFrame(), {}).to_dicts(),
             owners=self.owners,
             used=dict(sorted(self.used.items())),
             notes=([note] if note else [])
@@ -216,7 +222,8 @@ class _Assembly(Builder):
             built[kind] = None if value is None else self.build(kind, value, f"broker.{kind}")
         return ExecutionModels(**built)
 
-    def _calendar(self) -> Any:
+    def calendar(self) -> Any:
+        """Return the calendar of the run."""
         table = self.settings.get("clock") or {}
         unknown = [key for key in table if key != "calendar"]
         for key in unknown:

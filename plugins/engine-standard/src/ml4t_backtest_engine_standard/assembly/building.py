@@ -31,6 +31,8 @@ class Builder:
         errors: All that is wrong with the settings so far.
         owners: Components made so far, and where they come from.
         used: Versions of distributions used so far.
+        names: Names given to sources, tables and other components so far.
+        survey: Whether the gate shall keep all findings rather than refuse rows; set before anything is built.
     """
 
     def __init__(self, run: RunFile, host: PluginHost) -> None:
@@ -38,7 +40,8 @@ class Builder:
         self.errors = Errors(run.path)
         self.owners: list[tuple[object, ComponentRef]] = []
         self.used = {name: version(name) for name in ("ml4t-backtest-kernel", "ml4t-backtest-engine-standard")}
-        self._names: list[str] = []
+        self.names: list[str] = []
+        self.survey = False
 
     def build(self, kind: str, value: Any, where: str) -> Any:
         """Return the component that a table, a name, a class or an instance stands for; None after an error."""
@@ -91,16 +94,23 @@ class Builder:
         if kind in _READERS:
             name = str(table.pop("name", name))
         numbered = (f"{name}-{count}" for count in itertools.count(2))
-        name = next(each for each in itertools.chain([name], numbered) if each not in self._names)
-        self._names.append(name)
+        name = next(each for each in itertools.chain([name], numbered) if each not in self.names)
+        self.names.append(name)
         setup = Setup(name=name, seed=self.settings.get("seed") or 0, base_dir=self.run.base_dir)
-        return replace(setup, gate=self._gate) if kind in _READERS else setup
+        return replace(setup, gate=self.gate) if kind in _READERS else setup
 
     @cached_property
-    def _gate(self) -> Gate:
-        """Return the gate, also where a choice of plugins leaves it out: no source does without."""
+    def gate(self) -> Gate:
+        """The gate of all sources, also where a choice of plugins leaves it out: no source does without."""
         known = "standard" in self.host.components.names("gate")
         ref = self.host.components.resolve("gate", "standard") if known else find_standard("gate")
         self.used[ref.distribution] = ref.version
-        gate: Gate = ref.load()()
+        make, settings = ref.load(), self.settings.get("gate") or {}
+        try:
+            gate: Gate = make(settings, survey=self.survey)
+        except InputError as error:
+            for problem in error.problems:
+                key, _, what = problem.partition(" ")
+                self.errors.add(key, what, owner=ref.owner)
+            gate = make(survey=self.survey)
         return gate

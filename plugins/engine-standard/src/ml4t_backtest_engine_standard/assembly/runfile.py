@@ -30,7 +30,7 @@ class _Plugins:
     only: list[str] | None = None
 
 
-_TABLES = ("clock", "broker", "portfolio", "universe", "weights")
+_TABLES = ("clock", "gate", "broker", "portfolio", "universe", "weights")
 _TYPE_OF: Mapping[str, object] = {
     **dict.fromkeys(("schema", "seed"), int),
     **dict.fromkeys(("name", "warmup", "base_currency", "benchmark"), str),

@@ -129,6 +129,7 @@ class Running:
             currency=parts.currencies[0],
             golden=self.golden,
             book_states=instants.outbox.holders,
+            findings=parts.findings,
             origin={**self._origin, "seed": parts.seed, "distributions": parts.used, "inputs": parts.inputs},
         )
 

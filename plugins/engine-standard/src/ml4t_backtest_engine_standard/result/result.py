@@ -57,7 +57,8 @@ class Result:
         status: ``done``, ``failed`` or ``interrupted``.
         error: What ended the run, with its notes; empty when it ended well.
         flags: Sentences that nobody who sees the figures may miss, such as ``fills at the same close``.
-        notes: Findings in the input that did not stop the run.
+        notes: Findings in the input that did not stop the run, as sentences.
+        findings: Those of the gate among them, one row each.
         header: Lines of the run's header.
         counts: Rows by what became of them: ``rows`` released in all; of signals ``late`` and ``unknown``.
         elapsed: Seconds from the first instant to the last.
@@ -76,6 +77,7 @@ class Result:
     error: str = ""
     flags: Sequence[str] = ()
     notes: Sequence[str] = ()
+    findings: Sequence[Mapping[str, Any]] = ()
     header: Sequence[str] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     elapsed: float = 0.0
@@ -182,9 +184,9 @@ class Result:
     def manifest(self) -> Mapping[str, Any]:
         """How the run ended, what it was made of and its fingerprints; plain values, secrets left out."""
         ending = {"schema": 1, "name": self.name, "status": self.status, "error": self.error}
-        findings = {"flags": self.flags, "notes": self.notes, "counts": self.counts, "platform": _platform()}
+        findings = {"flags": self.flags, "notes": self.notes, "findings": self.findings, "counts": self.counts}
         fingerprints = {"decision_hash": self.decision_hash, "result_hash": self.result_hash}
-        return {**ending, **_plain({**self.origin, **findings}), **fingerprints}
+        return {**ending, **_plain({**self.origin, **findings, "platform": _platform()}), **fingerprints}
 
     def golden_lines(self) -> list[str]:
         """Return the run as text to be compared: fills, then equity; 12 significant digits."""

@@ -1,0 +1,81 @@
+"""What a gate keeps while the sources of a run are opened: severities, what was found, and where to look closer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from ml4t_backtest_gate_standard.findings.finding import Finding
+from ml4t_backtest_gate_standard.findings.rules import Severity, read_severities
+
+if TYPE_CHECKING:
+    from ml4t.backtest.interfaces import SourceSpec
+
+__all__ = ["Judge", "Looked"]
+
+# Which rule a source breaks that cannot be opened, by what the error says.
+_FATAL = {
+    r"no rows": "unreadable",
+    r"(?i)time.?zone|offset.*(differ|mixed)": "mixed-zones",
+    r"cannot be read": "unreadable",
+    r"\n    timezone = ": "naive-stamps",
+    r"not said when its rows are known|session labels|is no time zone|stamps are ": "unclear-stamps",
+    r"no column|is no column": "missing-column",
+}
+
+
+@dataclass(eq=False)
+class Looked:
+    """One source that was opened.
+
+    Attributes:
+        name: Its name in the run.
+        origin: File or frame, for messages.
+        source: The input as it is.
+        plan: Its rows in canonical columns, as a query, in the order of the input.
+        place: Names a row of ``plan`` by its number.
+        spec: What the source says of its rows; None where it could not be settled.
+    """
+
+    name: str
+    origin: str
+    source: pl.LazyFrame
+    plan: pl.LazyFrame
+    place: Callable[[int], str]
+    spec: SourceSpec | None = None
+
+
+@dataclass(eq=False)
+class Judge:
+    """Severities and findings of one run.
+
+    Attributes:
+        severities: Of each rule.
+        survey: Whether all findings are wanted, so that rows are never refused; else only what is cheap is kept.
+        findings: What was found so far.
+        looked: The sources opened so far, where all findings are wanted.
+    """
+
+    severities: Mapping[str, Severity] = field(default_factory=lambda: read_severities({}))
+    survey: bool = False
+    findings: list[Finding] = field(default_factory=list)
+    looked: list[Looked] = field(default_factory=list)
+
+    def add(self, finding: Finding, name: str, origin: str) -> None:
+        """Keep a finding about a source, with the severity of its rule."""
+        severity = self.severities[finding.rule]
+        if severity != "ignore":
+            self.findings.append(replace(finding, severity=severity, source=name, file=origin))
+
+    def refused(self, problems: Sequence[str], name: str, origin: str) -> None:
+        """Keep why a source could not be opened, unless its rows say so already."""
+        if any(finding.source == name and finding.severity == "error" for finding in self.findings):
+            return
+        for problem in problems:
+            rule = next((rule for pattern, rule in _FATAL.items() if re.search(pattern, problem)), "unreadable")
+            what, _, remedy = problem.removeprefix(f"{origin}: ").partition("; ")
+            self.add(Finding(rule=rule, what=what, remedy=remedy), name, origin)
