@@ -26,6 +26,7 @@ from ml4t.backtest.core import pit
 from ml4t.backtest.core.sessions import NO_BREAK, SESSION_DTYPE
 from ml4t.backtest.interfaces import Calendar
 from ml4t.backtest.interfaces.orders import Order
+from ml4t_backtest_engine_standard.context import tables as facts_room
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # What a compiled function refers to is the compiler, and classes of libraries belong to their modules.
@@ -242,6 +243,9 @@ class Keeper(Strategy):
         if name == "on_slice":
             market = arguments[0]
             self.kept += [market.close, market.updated, market.feed("prices").close]
+        for table, facts in context._facts.items():
+            self.kept += [context.asof(table, field) for field in facts.kinds]
+            self.kept += [context.window(table), context.window(table, versions="all")]
         self.kept += [context.portfolio.positions, context.session, context.universe, context.price()]
         self.kept = self.kept[-40:]
         symbols = context.symbols
@@ -392,7 +396,41 @@ def charged(seed=4):
     return secrets.freeze(), prices, scores, account
 
 
-def engine_of(strategy, prices, signals=None, *, batch=0, valid_for=None, actions=None, account=None, **feed):
+def informed(seed=5):
+    """Daily bars, and tables whose figures, dates, texts, companies and stamps are secrets until they are known."""
+    secrets, prices, scores = daily(seed)
+    rows = [(day, who) for day in (3, 4, 5, 8, 9, 10, 11) for who in ("LISTED0Q", "LISTED1Q", f"PRIVATE{day}Q")]
+    known = [ns(datetime(2024, 1, day, 18, 30, tzinfo=UTC)) + place * 1_003 for place, (day, _) in enumerate(rows)]
+    happened = [instant - 7 * 86_400 * 10**9 - 501 for instant in known]
+    secrets.stamps(known, known)
+    secrets.stamps(happened, known)
+    texts = [f"TEXT{place}Q" for place in range(len(rows))]
+    secrets.names |= dict(zip(texts, known, strict=True))
+    for (_, who), instant in zip(rows, known, strict=True):  # a table may name what no feed has named yet
+        secrets.names[who] = min(secrets.names.get(who, instant), instant)
+    moments = [ns(datetime(2030, 1, 1, tzinfo=UTC)) + place * 1_000_003 for place in range(len(rows))]
+    secrets.stamps(moments, known)
+    facts = pl.DataFrame(
+        {
+            "symbol": [who for _, who in rows],
+            "event_time": pl.Series(happened).cast(pl.Datetime("ns", "UTC")),
+            "known_at": pl.Series(known).cast(pl.Datetime("ns", "UTC")),
+            "figure": secrets.numbers(7.0, 9.0, known),
+            "moment": pl.Series(moments).cast(pl.Datetime("ns", "UTC")),
+            "text": texts,
+        }
+    )
+    edges = [ns(datetime(2024, 1, day, 17, tzinfo=UTC)) + day * 2_003 for day in (4, 8, 9, 11)]
+    secrets.stamps(edges, edges)
+    begins, ends = (pl.Series(each).cast(pl.Datetime("ns", "UTC")) for each in (edges[:2], edges[2:]))
+    members = pl.DataFrame({"symbol": ["LISTED0Q", "LISTED1Q"], "from": begins, "to": ends})
+    return secrets.freeze(), prices, scores, facts, members
+
+
+def engine_of(
+    strategy, prices, signals=None, *, batch=0, valid_for=None, actions=None, account=None, tables=None, universe=None,
+    **feed,
+):  # fmt: skip
     table = {"use": "frame", "name": "prices", "frame": prices, "batch_rows": batch, **feed}
     settings = {}
     if signals is not None:
@@ -402,6 +440,8 @@ def engine_of(strategy, prices, signals=None, *, batch=0, valid_for=None, action
     return Engine(
         feed=table,
         actions=actions,
+        tables=tables,
+        universe=universe,
         strategy=strategy,
         instruments=[{"symbol": name, "lot": 0.5} for name in names],
         clock={"calendar": Weekdays()} if feed["bar"] == "1d" else None,
@@ -455,6 +495,19 @@ def test_dated_rates_show_no_future(watch, books):
     engine = engine_of(strategies if books > 1 else strategies[0]["use"], prices, scores, bar="1d", account=account)
     result = engine.run()
     assert {"funding", "interest"} <= set(result.ledger["kind"])
+    clean(watch, "on_start", "scheduled", *EVERY[:5], *EVERY[6:])
+
+
+@pytest.mark.parametrize("batch", [0, 7])
+@pytest.mark.parametrize("by_steps", [False, True])
+def test_tables_show_no_future(watch, monkeypatch, batch, by_steps):
+    """Figures, stamps, texts and companies of tables, and who will be a member of the universe."""
+    monkeypatch.setattr(facts_room, "_SMALLEST", 2)
+    watch["secrets"], prices, scores, facts, members = informed()
+    tables = {"facts": facts, "market": facts.drop("symbol")}
+    strategy = watched(*EVERY)()
+    engine = engine_of(strategy, prices, scores, batch=batch, bar="1d", tables=tables, universe=members)
+    drive(engine, by_steps)
     clean(watch, "on_start", "scheduled", *EVERY[:5], *EVERY[6:])
 
 
@@ -589,6 +642,20 @@ ACTION_LEAKS = {
 }
 
 
+TABLE_LEAKS = {
+    "the frame": lambda run: run["facts"],
+    "its texts": lambda run: run["facts"]["text"].to_list(),
+    "its companies": lambda run: run["facts"]["symbol"].unique().to_list(),
+    "all rows in order": lambda run: run["instants"].parts.facts,
+    "one column of them": lambda run: run["instants"].parts.facts[0].fields["figure"].values[:1],
+    "when they are known": lambda run: run["instants"].parts.facts[0].known_at[:1],
+    "the room in which they wait": lambda run: run["instants"].tables,
+    "when the next is due": lambda run: run["instants"].tables._queues[0]._table.known_at[-1].item(),
+    "who will be in it": lambda run: run["instants"].tables._queues[0]._keys,
+    "a released column that slices it": lambda run: run["instants"].tables._queues[0]._table.event_time[:2],
+}
+
+
 class Leaky(Strategy):
     """Look once, amid the run, at the context."""
 
@@ -671,5 +738,16 @@ def test_a_planted_action_is_found(watch, leak):
     engine = engine_of(Leaky(), prices, scores, bar="1d", actions=actions)
     instants = engine._running.instants
     instants.context.leak = ACTION_LEAKS[leak]({"actions": actions, "instants": instants})
+    engine.run()
+    assert watch["found"]
+
+
+@pytest.mark.parametrize("leak", TABLE_LEAKS)
+def test_a_planted_table_is_found(watch, leak):
+    """Each way in which a row of a table that is not known yet could hang on the context."""
+    watch["secrets"], prices, scores, facts, members = informed()
+    engine = engine_of(Leaky(), prices, scores, bar="1d", tables={"facts": facts}, universe=members)
+    instants = engine._running.instants
+    instants.context.leak = TABLE_LEAKS[leak]({"facts": facts, "instants": instants})
     engine.run()
     assert watch["found"]
