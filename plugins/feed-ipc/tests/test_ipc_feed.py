@@ -103,3 +103,12 @@ def test_the_digest_is_that_of_the_bytes(tmp_path):
     BARS.write_ipc(tmp_path / "prices.arrow")
     expected = hashlib.sha256((tmp_path / "prices.arrow").read_bytes()).hexdigest()
     assert expected == opened(tmp_path, path="prices.arrow").digest()
+
+
+def test_files_of_other_symbols_are_not_read(tmp_path):
+    """Where the name of a file is its symbol; whatever letters it has."""
+    for symbol in ("A", "B%20 [1]"):
+        BARS.filter(symbol="A").drop("symbol").write_ipc(tmp_path / f"{symbol}.arrow")
+    (tmp_path / "C.arrow").write_bytes(b"no Arrow")
+    feed = opened(tmp_path, path=str(tmp_path), symbol_from="filename", symbols=["A", "B%20 [1]"])
+    assert ["A", "B%20 [1]"] * 2 == rows(feed).sort("timestamp", "symbol")["symbol"].to_list()

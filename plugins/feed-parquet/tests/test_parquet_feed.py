@@ -253,3 +253,14 @@ def test_files_that_hold_something_else_are_refused(tmp_path):
     bars("A").with_columns(close=pl.lit("x")).write_parquet(tmp_path / "2.parquet")
     with pytest.raises(DataError, match="cannot be read: data type mismatch for column close"):
         opened(tmp_path, path=["1.parquet", "2.parquet"])
+
+
+def test_files_of_other_symbols_are_not_read(tmp_path):
+    """Where the name of a file is its symbol; whatever letters it has."""
+    for symbol in ("A", "B%20 [1]"):
+        bars("A").drop("symbol").write_parquet(tmp_path / f"{symbol}.parquet")
+    (tmp_path / "C.parquet").write_bytes(b"no Parquet")
+    feed = opened(tmp_path, path=str(tmp_path), symbol_from="filename", symbols=["A", "B%20 [1]"])
+    assert ["A", "B%20 [1]"] * 3 == rows(feed).sort("timestamp", "symbol")["symbol"].to_list()
+    with pytest.raises(DataError, match="no rows for these symbols"):
+        opened(tmp_path, path=["A.parquet"], symbol_from="filename", symbols=["X"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -16,6 +16,7 @@ from ml4t.backtest.interfaces.gate import Location
 __all__ = ["IPCDataFeed", "IPCFeedConfig"]
 
 _ENDINGS = (".arrow", ".ipc", ".feather", ".arrows")
+_FILE = "#file"
 _STREAM = b"\xff\xff\xff\xff"  # what a stream begins with; a file begins with the letters ARROW1
 
 
@@ -53,34 +54,48 @@ class IPCDataFeed(CheckedSource, DataFeed):
         Raises:
             DataError: Naming file, rows, what is wrong and what to do.
         """
-        self._files = self._gate.find_files(self._config.path, self._setup, _ENDINGS)
-        place = self._gate.place_in(self._files, lambda file: self._one(file).select(pl.len()).collect().item())
+        files = self._gate.find_files(self._config.path, self._setup, _ENDINGS)
+        wanted = self._config.symbols if self._config.symbol_from == "filename" else ()
+        self._files = [file for file in files if Path(file).stem in wanted] or files
+        place = self._gate.place_in(self._files, self._count)
         self.rows = self._gate.open_rows(
             self._scan(), self._config, window, name=self._setup.name, origin=self._origin, place=place
         )
+
+    def _count(self, file: Location) -> int:
+        stream = _stream(file) if isinstance(file, Path) else None
+        return int((self._one(file) if stream is None else stream).select(pl.len()).collect().item())
 
     def digest(self) -> str:
         """SHA-256 (hex) of the files' bytes; of URLs, that of the columns read."""
         return self._gate.digest_files(self._files, self.rows)
 
     def _scan(self) -> pl.LazyFrame:
-        hive = self._config.hive and self._config.symbol_from == "column"
-        found = self._gate.partitions(self._files) if hive else [{} for _ in self._files]
-        parts = []
-        for file, values in zip(self._files, found, strict=True):
-            constants = dict(values)
-            if self._config.symbol_from == "filename":
-                constants["symbol"] = Path(file).stem
-            parts.append(self._one(file).with_columns(pl.lit(value).alias(key) for key, value in constants.items()))
-        return parts[0] if len(parts) == 1 else pl.concat(parts, how="vertical_relaxed")
+        if self._config.symbol_from == "filename":
+            found: list[dict[str, object]] = [{"symbol": Path(file).stem} for file in self._files]
+        else:
+            found = self._gate.partitions(self._files) if self._config.hive else []
+        streams = [_stream(file) if isinstance(file, Path) else None for file in self._files]
+        if any(stream is not None for stream in streams):
+            parts = [
+                self._one(file) if stream is None else stream for file, stream in zip(self._files, streams, strict=True)
+            ]
+            named = [
+                part.with_columns(pl.lit(str(file)).alias(_FILE)) for file, part in zip(self._files, parts, strict=True)
+            ]
+            whole = pl.concat(named, how="vertical_relaxed")
+        else:
+            whole = self._one(*self._files, include_file_paths=_FILE)
+        for key in found[0] if found else ():
+            of_file = {str(file): values[key] for file, values in zip(self._files, found, strict=True)}
+            whole = whole.with_columns(pl.col(_FILE).replace_strict(of_file).alias(key))
+        return whole.drop(_FILE)
 
-    def _one(self, file: Location) -> pl.LazyFrame:
-        if isinstance(file, Path):
-            stream = _stream(file)
-            return pl.scan_ipc(file, glob=False) if stream is None else stream
-        # Only object stores have globs and folders.
-        options = dict(self._config.storage_options) or None
-        return pl.scan_ipc(file, glob="*" in file or file.endswith("/"), storage_options=options)
+    def _one(self, *files: Location, **options: Any) -> pl.LazyFrame:
+        # Only object stores have globs and folders; an asterisk in the name of a local file is a letter.
+        places = [str(file) for file in files]
+        glob = any("://" in place and ("*" in place or place[-1] == "/") for place in places)
+        return pl.scan_ipc(places, glob=glob, storage_options=dict(self._config.storage_options) or None, **options)
 
     @property
     def _origin(self) -> str:

@@ -14,6 +14,8 @@ from ml4t.backtest.interfaces.gate import Location
 
 __all__ = ["ParquetDataFeed", "ParquetFeedConfig"]
 
+_FILE = "#file"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ParquetFeedConfig(FeedConfig):
@@ -50,7 +52,9 @@ class ParquetDataFeed(CheckedSource, DataFeed):
         Raises:
             DataError: Naming file, rows, what is wrong and what to do.
         """
-        self._files = self._gate.find_files(self._config.path, self._setup, (".parquet",))
+        files = self._gate.find_files(self._config.path, self._setup, (".parquet",))
+        wanted = self._config.symbols if self._config.symbol_from == "filename" else ()
+        self._files = [file for file in files if Path(file).stem in wanted] or files
         place = self._gate.place_in(
             self._files, lambda file: self._one(file, glob=False).select(pl.len()).collect().item()
         )
@@ -64,8 +68,10 @@ class ParquetDataFeed(CheckedSource, DataFeed):
 
     def _scan(self) -> pl.LazyFrame:
         if self._config.symbol_from == "filename":
-            parts = [self._one(file).with_columns(symbol=pl.lit(Path(file).stem)) for file in self._files]
-            return pl.concat(parts, how="vertical_relaxed")
+            # One scan of all files: one of each, put together, takes a hundred times as long.
+            names = {str(file): Path(file).stem for file in self._files}
+            symbol = pl.col(_FILE).replace_strict(names, return_dtype=pl.String)
+            return self._one(*self._files, include_file_paths=_FILE).with_columns(symbol=symbol).drop(_FILE)
         found = self._gate.partitions(self._files) if self._config.hive else []
         known = {name: value for values in found for name, value in values.items() if value is not None}
         schema = {name: pl.String if isinstance(value, str) else pl.Date for name, value in known.items()}
