@@ -142,11 +142,50 @@ def test_a_close_stamped_bar_starts_a_period_before(new_york):
 
 
 def test_a_bar_with_known_at_is_never_known_before_its_end(new_york):
-    """A late bar says so; an impossible claim does not help it."""
+    """A late bar says so, and is waited for; an impossible claim does not help it."""
     stamps = [date(2024, 7, 3)] * 2
     known = [datetime(2024, 7, 3, 12, tzinfo=UTC), datetime(2024, 7, 3, 21, tzinfo=UTC)]
-    got = derive(rule_of("label"), frame(*stamps, known_at=known), new_york)
-    assert [ns("2024-07-03T17:00"), ns("2024-07-03T21:00")] == got[2].tolist()
+    early, late = (
+        derive(rule_of("label", grace_ns=grace), frame(*stamps, known_at=known), new_york)[2].tolist()
+        for grace in (0, 4 * 3600 * 10**9)
+    )
+    assert [ns("2024-07-03T17:00"), ns("2024-07-05T20:00")] == early
+    assert [ns("2024-07-03T21:00"), ns("2024-07-03T21:00")] == late
+
+
+def test_a_bar_known_after_its_slice_joins_the_next_one_at_which_it_is_known(always):
+    """Ends of five minutes, delivered 250 ms later, and 2 s after that."""
+    begins = datetime(2024, 7, 3, 14, 30, tzinfo=UTC)
+    seconds = [0.0, 300.0, 302.25, 302.26, 602.25, 602.251, 3600.0]
+    known = [begins + timedelta(seconds=second) for second in seconds]
+    rule = rule_of("open", bar="5m", latency="250ms", grace_ns=2 * 10**9)
+    got = derive(rule, frame(*[begins] * len(known), known_at=known), always)[2]
+    slices = (got - ns("2024-07-03T14:30")) / 10**9
+    assert [302.25, 302.25, 302.25, 602.25, 602.25, 902.25, 3602.25] == slices.tolist()
+
+
+def test_a_restated_bar_known_beyond_all_sessions_is_known_then(new_york):
+    """No session is left whose close it could wait for."""
+    known = [datetime(2060, 1, 1, tzinfo=UTC)]
+    assert [ns("2060-01-01T00:00")] == derive(rule_of("label"), frame(date(2024, 7, 3), known_at=known), new_york)[
+        2
+    ].tolist()
+
+
+def test_bars_may_bring_their_own_length(new_york):
+    """Bars of volume: each begins and ends when it says, and is known at its end or later."""
+    begin = [datetime(2024, 7, 3, 14, minute, tzinfo=UTC) for minute in (30, 31)]
+    end = [datetime(2024, 7, 3, 14, minute, tzinfo=UTC) for minute in (31, 47)]
+    rows = pl.DataFrame({"symbol": ["A", "A"], "bar_start": begin, "event_time": end})
+    rule = rule_of("event_time", latency="1s")
+    start, event_time, known_at = derive(rule, rows, new_york)
+    assert [ns("2024-07-03T14:30"), ns("2024-07-03T14:31")] == start.tolist()
+    assert [ns("2024-07-03T14:31"), ns("2024-07-03T14:47")] == event_time.tolist()
+    assert (event_time + 10**9).tolist() == known_at.tolist()
+    late = rows.with_columns(known_at=pl.col("event_time") + pl.duration(minutes=1))
+    assert (event_time + 60 * 10**9).tolist() == derive(rule, late, new_york)[2].tolist()
+    stated = derive(rule_of("known_at"), late, new_york)
+    assert [start.tolist(), event_time.tolist()] == [stated[0].tolist(), stated[1].tolist()]
 
 
 def test_known_at_and_event_time_are_read_from_their_columns(new_york):

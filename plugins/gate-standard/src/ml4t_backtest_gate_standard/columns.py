@@ -64,14 +64,15 @@ class Arrangement:
         known = [name for name in ("known_at", "event_time") if self._find(name)]
         self.times = known or ["timestamp"]
         if self.kind == "bar":
-            self.times = ["timestamp", *[name for name in known if name == "known_at"]]
+            own = ["event_time", "bar_start"] if self._find("bar_start") and self._find("event_time") else ["timestamp"]
+            self.times = [*own, *[name for name in known if name == "known_at"]]
         for name in self.times:
             self._need(name, *(("date", "datetime", "time") if name == "timestamp" else ()))
         self.fields = self._values(config) if isinstance(config, SignalConfig) else self._prices(config)
         for name in self.fields:
             self._need(name)
         for name in [name for name in self._mapped if name not in self.columns and not self._problems]:
-            usual = ["symbol", "timestamp", "known_at", "event_time", *_FIELDS.get(self.kind, ((), ()))[0]]
+            usual = ["symbol", "timestamp", "known_at", "event_time", "bar_start", *_FIELDS.get(self.kind, ((), ()))[0]]
             near = [f'did you mean "{other}"' for other in difflib.get_close_matches(name, usual, 1)]
             hint = next(iter(near), "take it out, or name it in fields or values")
             self._problems.append(f"{origin}: columns.{name} is no column of a {self.kind}; {hint}")

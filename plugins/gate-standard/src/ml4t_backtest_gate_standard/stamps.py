@@ -47,7 +47,7 @@ def resolve_stamps(
         timezone: IANA zone of naive stamps.
         latency: From event_time, or the label's close, to when a row is known.
         has_known_at: Whether the source has a column ``known_at``.
-        has_event_time: Whether the source has a column ``event_time``.
+        has_event_time: Whether the source has a column ``event_time``; of bars, ``bar_start`` too.
 
     Raises:
         DataError: The stamps could be taken in several ways; the message holds the lines to add.
@@ -60,8 +60,8 @@ def resolve_stamps(
         latency = latency or "0s"  # the last of a bar happened at its end
     label = isinstance(dtype, pl.Date) or (all_midnight and (period is None or period >= DAY_NS))
     convention: Convention = "label" if label else stamp or "open"
-    if kind != "bar" and (has_known_at or has_event_time):
-        convention = "known_at" if has_known_at else "event_time"
+    if has_event_time or (has_known_at and kind != "bar"):
+        convention = "known_at" if has_known_at and kind != "bar" else "event_time"
     bare, stated = convention in ("open", "close"), convention in ("known_at", "event_time")
     midnights = stated and naive and all_midnight
     zoned = naive and convention != "label" and not midnights
@@ -69,18 +69,18 @@ def resolve_stamps(
         _BAR: bare and kind == "bar" and not period,
         _STAMP: bare and kind == "bar" and not stamp,
         _COLUMNS: bare and kind != "bar",
-        _LATENCY: latency is None and (convention == "event_time" or (bare and kind != "bar")),
+        _LATENCY: latency is None and kind != "bar" and (bare or convention == "event_time"),
         _ZONE: zoned and timezone is None,
     }
     if lines := [line for line, missing in needed.items() if missing]:
         message = f"{origin}: it is not said when its rows are known; add to this {kind} source"
         raise DataError("\n    ".join([message, *lines]))
-    if kind == "bar" and label and (stamp is not None or period not in (None, DAY_NS)):
+    if kind == "bar" and convention == "label" and (stamp is not None or period not in (None, DAY_NS)):
         message = f"{origin}: dates and midnights are session labels, whose bar is the session; take out `stamp`"
         raise DataError(f'{message} and write\n    bar = "1d"')
     return StampRule(
         convention=convention,
-        period_ns=period or DAY_NS if kind == "bar" else None,
+        period_ns=period or DAY_NS if kind == "bar" and not stated else None,
         latency_ns=parse_duration(latency, f"{origin}: latency") if latency is not None else 0,
         timezone=zone_key(timezone, origin) if zoned else None,
         midnights=midnights,

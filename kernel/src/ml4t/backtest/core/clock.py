@@ -12,7 +12,7 @@ row order for quotes and trades.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -73,6 +73,7 @@ class Clock:
     Args:
         sources: Opened sources in run-file order.
         sessions: Sessions of the run's calendar.
+        calendars: Sessions of the other calendars that sources name, by name.
         last: Rows known after this instant are not released.
         mode: ``backtest`` moves from instant to instant; ``paper`` and ``live`` wait for ``time_source``.
         time_source: Required unless backtest.
@@ -84,7 +85,7 @@ class Clock:
 
     Attributes:
         now: The instant reached; nobody but the clock's owner moves it.
-        late_rows: Rows restamped so far, per source name.
+        late_rows: Rows restamped so far, and bars that joined a later slice, per source name.
         reading: The source that rows were asked of last.
         identify: As given.
         wants_opens: Whether session opens are instants of their own.
@@ -96,6 +97,7 @@ class Clock:
         sources: Sequence[Source],
         sessions: SessionTable,
         *,
+        calendars: Mapping[str, SessionTable] | None = None,
         last: int = FOREVER,
         mode: Literal["backtest", "paper", "live"] = "backtest",
         time_source: TimeSource | None = None,
@@ -110,7 +112,7 @@ class Clock:
         self.wants_opens = True
         self.first_close = 0
         self.reading: Source | None = None
-        self.sessions = sessions
+        self.sessions, self.calendars = sessions, calendars or {}
         self._last = last
         self._time_source = time_source
         self._late = late

@@ -74,7 +74,10 @@ class Queue:
         self.spec, self._source = source.spec, source
         self.drained = False
         self._silent_until = self._read = 0
-        self._newest = np.iinfo(np.int64).min
+        self._newest = int(np.iinfo(np.int64).min)
+        rule = source.spec.rule
+        self._delay = 0 if rule.convention == "known_at" else rule.latency_ns + rule.grace_ns
+        self._table = clock.calendars.get(rule.calendar, clock.sessions)
         self._clock = clock
         self._batches = _pieces(source.batches())
         fields = list(self.spec.fields)
@@ -86,7 +89,8 @@ class Queue:
         """Rows known before this instant are all at hand."""
         if self.drained:
             return FOREVER
-        return max(int(self._rows.known_at[-1]) if len(self._rows) else self._clock._cut, self._silent_until)
+        # Rows are in the order of their ends; of those still to come none is known earlier than the newest end's.
+        return max(self._newest + self._delay, self._clock._cut, self._silent_until)
 
     @property
     def first(self) -> int:
@@ -127,13 +131,16 @@ class Queue:
         out = self._rows.slice(0, stop)
         out.values = np.ascontiguousarray(out.values)  # what the compiled core takes
         self._rows = self._rows.slice(stop, len(self._rows))
-        if self._clock._last < FOREVER and len(self._rows) and self._rows.known_at[0] > self._clock._last:
+        if len(self._rows) and min(self.first, self.watermark - 1) > self._clock._last:
             self._rows, self.drained = self._empty(), True
         return out
 
     def _ingest(self, frame: pl.DataFrame) -> Rows:
-        bar_start, event_time, known_at = derive(self.spec.rule, frame, self._clock.sessions)
-        order = known_at if self.spec.rule.convention == "known_at" else event_time
+        rule = self.spec.rule
+        bar_start, event_time, known_at = derive(rule, frame, self._table)
+        order = known_at if rule.convention == "known_at" else event_time
+        if rule.period_ns and "known_at" in frame.columns:
+            self._count(known_at > event_time + self._delay)
         late = known_at < self._clock._cut
         back = late | (order < np.append(self._newest, order[:-1]))
         if back.any():
@@ -158,6 +165,9 @@ class Queue:
                 f"{self.spec.origin}: source {self.spec.name!r} {what[0]} at row {self._read + place}, "
                 f"{frame.row(place, named=True)}: {what[1]}"
             )
+        self._count(late)
+
+    def _count(self, late: NDArray[np.bool_]) -> None:
         counts = self._clock.late_rows
         counts[self.spec.name] = counts.get(self.spec.name, 0) + int(late.sum())
 

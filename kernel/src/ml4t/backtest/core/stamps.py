@@ -37,6 +37,8 @@ class StampRule:
         timezone: IANA zone of naive stamps; None where they need none.
         midnights: Whether naive midnights in the column ``known_at`` or ``event_time`` name sessions.
         origin: The source, for messages.
+        calendar: The calendar whose sessions labels name; empty for the run's.
+        grace_ns: How long after the end of a bar, and latency, its slice is delivered.
     """
 
     convention: Convention
@@ -45,6 +47,8 @@ class StampRule:
     timezone: str | None = None
     midnights: bool = False
     origin: str = "<frame>"
+    calendar: str = ""
+    grace_ns: int = 0
 
 
 def parse_duration(text: str, setting: str = "") -> int:
@@ -70,13 +74,13 @@ def derive(rule: StampRule, frame: pl.DataFrame, sessions: SessionTable, *, firs
 
     A label stands for its session: its open, its close, known at that close plus latency; a label that is
     no session waits for the end of that local day. A bar lasts its whole period, also over a close: trades
-    after hours may be in it. What is no bar starts when it happens.
+    after hours may be in it. What is no bar starts when it happens, unless ``bar_start`` says otherwise.
 
     Args:
         rule: What the stamps mean.
         frame: Rows with ``timestamp``, or ``known_at`` or ``event_time`` where the rule says so. A bar with
-            ``known_at`` is known then, but never before its end.
-        sessions: The run's calendar.
+            ``known_at`` is known then, but never before its slice; once that is past it joins the next one.
+        sessions: The source's calendar.
         first_row: Number of the first row in its source, for messages.
 
     Returns:
@@ -92,12 +96,12 @@ def derive(rule: StampRule, frame: pl.DataFrame, sessions: SessionTable, *, firs
 
     if rule.convention == "known_at":
         known_at = instants("known_at") + rule.latency_ns
-        event_time = instants("event_time") if "event_time" in frame.columns else known_at
-        return event_time, event_time, known_at
+        end = instants("event_time") if "event_time" in frame.columns else known_at
+        return instants("bar_start") if "bar_start" in frame.columns else end, end, known_at
     if rule.convention == "event_time":
-        event_time = instants("event_time")
-        return event_time, event_time, event_time + rule.latency_ns
-    if rule.convention == "label":
+        end = instants("event_time")
+        start = instants("bar_start") if "bar_start" in frame.columns else end
+    elif rule.convention == "label":
         # Not cast(pl.Date), which takes the day in UTC.
         days = _integers(frame["timestamp"].dt.date(), rule.origin, first_row)
         firsts = np.flatnonzero(np.diff(days, prepend=days[:1] - 1))  # rows of one day stand together
@@ -107,9 +111,15 @@ def derive(rule: StampRule, frame: pl.DataFrame, sessions: SessionTable, *, firs
         stamps, period, closing = instants("timestamp"), rule.period_ns or 0, rule.convention == "close"
         begin = stamps - period if closing else stamps
         start, end = begin, begin + period
-    known_at = end + rule.latency_ns
+    delay = rule.latency_ns + rule.grace_ns
+    due, known_at = end, end + delay
     if "known_at" in frame.columns:
         known_at = np.maximum(known_at, instants("known_at"))
+        if rule.convention == "label":
+            due = np.append(sessions.close, 0)[np.searchsorted(sessions.close, known_at - delay)]
+        elif rule.period_ns:
+            due = end - (end + delay - known_at) // rule.period_ns * rule.period_ns
+        known_at = np.where(known_at > end + delay, np.maximum(known_at, due + delay), known_at)
     return start, end, known_at
 
 

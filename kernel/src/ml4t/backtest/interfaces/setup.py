@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
 
+    from ml4t.backtest.core.sessions import SessionTable
     from ml4t.backtest.interfaces.gate import Gate
 
 __all__ = ["Setup"]
@@ -24,12 +27,18 @@ class Setup:
         seed: The run's seed.
         base_dir: Folder against which relative paths are read: that of the run file, or the current one.
         gate: Row checks that all sources share; sources have it, other components do not.
+        build: For sources made of others: returns the source that a table stands for, given its kind, the table and
+            where it was written; None after an error, which is reported with the run's others.
+        sessions: Returns the sessions of a calendar by name, of the run's for an empty one; sources may ask in
+            ``open``.
     """
 
     name: str
     seed: int = 0
     base_dir: Path = field(default_factory=Path)
     gate: Gate = field(default=None, repr=False, compare=False)  # type: ignore[assignment]  # a source asks, and has it
+    build: Callable[[str, Any, str], Any] = field(default=None, repr=False, compare=False)  # type: ignore[assignment]  # likewise
+    sessions: Callable[[str], SessionTable] = field(default=None, repr=False, compare=False)  # type: ignore[assignment]  # likewise
 
     @property
     def rng(self) -> np.random.Generator:
