@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
@@ -40,6 +41,7 @@ class SourceConfig:
         latency: From event_time (for labels: the close) to when a row is known, such as ``"250ms"``.
         sort: Whether to sort rows whose stamps go back, rather than refuse them.
         batch_rows: Rows per batch; inputs in time order are then read piece by piece. 0 reads all at once.
+        calendar: Calendar whose sessions dates and midnights name, such as ``XTKS``; that of the run by default.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -49,6 +51,7 @@ class SourceConfig:
     latency: str | None = None
     sort: bool = False
     batch_rows: int = 0
+    calendar: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +60,15 @@ class FeedConfig(SourceConfig):
 
     Attributes:
         bar: Length of a bar, such as ``"1d"`` or ``"5m"``; stamps that are dates mean ``"1d"``.
-        stamp: Which end of its bar a stamp is; needed for intraday bars.
+        stamp: Which end of its bar a stamp is; needed for intraday bars. With ``bar`` and ``stamp``, quotes and
+            trades are the last ones of bars, and happened at their ends.
         prices: ``raw``, ``split`` (adjusted for splits) or ``total`` (for dividends too); raw by default.
         kind: ``bar``, ``quote`` or ``trade``; by default what the columns say.
         fields: Columns to keep beside the usual ones of the kind.
         drives: Whether ``on_slice`` is called for these rows.
         allow_negative_prices: Whether prices at or below zero are legal.
+        grace: How long after their end (and latency) bars that have a ``known_at`` are waited for, such as ``"2s"``;
+            those known later join the next slice.
     """
 
     bar: str | None = None
@@ -72,6 +78,7 @@ class FeedConfig(SourceConfig):
     fields: tuple[str, ...] = ()
     drives: bool = True
     allow_negative_prices: bool = False
+    grace: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,10 +88,17 @@ class SignalConfig(SourceConfig):
     Attributes:
         values: Columns that are signals; by default every numeric column that is no key.
         valid_for: How long a value holds, such as ``"5d"``; by default until the source's next release.
+        trained_through: Until when the data went that the model had seen, an ISO date or time, where there is no column
+            of this name.
+        horizon: How far values look ahead, such as ``"5d"``, where there is no column of this name.
+        embargo: What has to lie between ``trained_through + horizon`` and the event_time of a row.
     """
 
     values: tuple[str, ...] = ()
     valid_for: str | None = None
+    trained_through: date | datetime | None = None
+    horizon: str | None = None
+    embargo: str | None = None
 
 
 Settings: TypeAlias = FeedConfig | SignalConfig

@@ -8,7 +8,6 @@ from typing import Any
 import polars as pl
 
 from ml4t.backtest.config import nearest
-from ml4t.backtest.core.sessions import AlwaysOpen
 from ml4t.backtest.errors import InputError, RunFileError
 from ml4t.backtest.interfaces import (
     ExecutionModels,
@@ -30,6 +29,7 @@ from ml4t_backtest_engine_standard.assembly.accounts import (
 from ml4t_backtest_engine_standard.assembly.actions import basis_notes, read_actions
 from ml4t_backtest_engine_standard.assembly.books import build_strategies
 from ml4t_backtest_engine_standard.assembly.building import Builder
+from ml4t_backtest_engine_standard.assembly.calendars import build_calendar
 from ml4t_backtest_engine_standard.assembly.continuous import read_continuous
 from ml4t_backtest_engine_standard.assembly.entities import Tickers
 from ml4t_backtest_engine_standard.assembly.facts import find_tables, read_facts
@@ -107,6 +107,7 @@ class Assembly(Builder):
             self.errors.add("feed", "is missing: a run needs at least one [[feed]], or prices= in Python")
         self.errors.raise_if_any()
         sessions, window, start, end = find_window(settings, str(self.run.path or "settings"), calendar)
+        self.calendars.run = sessions
         if portfolio is None:
             portfolio = self._portfolio(accounts, dated_settings(accounts, tables, sessions))
             self.errors.raise_if_any()
@@ -122,6 +123,7 @@ class Assembly(Builder):
             seed=settings.get("seed") or 0,
             sources=sources,
             sessions=sessions,
+            calendars=self.calendars.tables,
             strategy=strategies[0].strategy,
             strategy_setup=strategies[0].setup,
             continuous=continuous,
@@ -229,12 +231,7 @@ class Assembly(Builder):
         for key in unknown:
             self.errors.add(f"clock.{key}", f"is not a known key; {nearest(key, ['calendar']) or 'known is calendar'}")
         value = table.get("calendar", "24/7")
-        if value == "24/7":
-            return AlwaysOpen()
-        if isinstance(value, str):
-            known = self.host.components.names("calendar")
-            value = {"use": value} if value in known else {"use": "market", "name": value}
-        return self.build("calendar", value, "clock.calendar")
+        return build_calendar(self, value, "clock.calendar")
 
     def _open(self, sources: list[Source], window: Window, market: str) -> None:
         problems: list[str] = []
@@ -242,6 +239,7 @@ class Assembly(Builder):
         for source in sources:
             try:
                 source.open(window)
+                self.calendars.check(source.spec.rule.calendar, source.spec.origin)
             except InputError as error:
                 problems += error.problems
                 continue

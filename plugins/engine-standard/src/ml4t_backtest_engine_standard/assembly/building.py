@@ -13,6 +13,7 @@ from ml4t.backtest.components import ComponentRef
 from ml4t.backtest.errors import BacktestError, InputError
 from ml4t.backtest.interfaces import Gate, RunFile, Setup
 from ml4t.backtest.plugins import PluginHost, find_standard
+from ml4t_backtest_engine_standard.assembly.calendars import Calendars
 from ml4t_backtest_engine_standard.assembly.config import Errors
 
 __all__ = ["Builder"]
@@ -32,6 +33,7 @@ class Builder:
         owners: Components made so far, and where they come from.
         used: Versions of distributions used so far.
         names: Names given to sources, tables and other components so far.
+        calendars: Sessions of the calendars that the run and its sources name.
         survey: Whether the gate shall keep all findings rather than refuse rows; set before anything is built.
     """
 
@@ -42,6 +44,7 @@ class Builder:
         self.used = {name: version(name) for name in ("ml4t-backtest-kernel", "ml4t-backtest-engine-standard")}
         self.names: list[str] = []
         self.survey = False
+        self.calendars = Calendars(self)
 
     def build(self, kind: str, value: Any, where: str) -> Any:
         """Return the component that a table, a name, a class or an instance stands for; None after an error."""
@@ -97,7 +100,8 @@ class Builder:
         name = next(each for each in itertools.chain([name], numbered) if each not in self.names)
         self.names.append(name)
         setup = Setup(name=name, seed=self.settings.get("seed") or 0, base_dir=self.run.base_dir)
-        return replace(setup, gate=self.gate) if kind in _READERS else setup
+        reads = kind in _READERS
+        return replace(setup, gate=self.gate, build=self.build, sessions=self.calendars.find) if reads else setup
 
     @cached_property
     def gate(self) -> Gate:

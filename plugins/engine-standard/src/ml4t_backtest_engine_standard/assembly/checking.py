@@ -43,12 +43,14 @@ def check(run: RunFile, host: PluginHost) -> pl.DataFrame:
         assembly.errors.add("feed", "is missing: there is nothing to check")
     assembly.errors.raise_if_any()
     sessions, window, _, _ = find_window(run.settings, str(run.path or "settings"), calendar)
+    assembly.calendars.run = sessions
     refused: dict[str, Sequence[str]] = {}
     specs = []
     try:
         for name, source in named:
             try:
                 source.open(window)
+                assembly.calendars.check(source.spec.rule.calendar, source.spec.origin)
                 specs.append(source.spec)
             except InputError as error:
                 refused[name] = error.problems
@@ -56,7 +58,7 @@ def check(run: RunFile, host: PluginHost) -> pl.DataFrame:
             actions = read_actions(tables, found, sessions, specs)
         except InputError as error:
             actions, refused["actions"] = [], error.problems
-        calendars = {spec.name: sessions for spec in specs}
+        calendars = {spec.name: assembly.calendars.find(spec.rule.calendar) for spec in specs}
         return assembly.gate.findings(calendars, _frame(actions), refused)
     finally:
         for _, source in named:

@@ -36,6 +36,7 @@ class Parts:
     Attributes:
         strategy: What decides; of several the first.
         books: The strategies, where there are several.
+        calendars: Sessions of calendars that sources name beside the run's, by name.
         capital: Currency -> amount at the start, summed over accounts.
         accounts: The accounts, by number.
         currencies: Names of the run's currencies, the base currency first.
@@ -72,6 +73,7 @@ class Parts:
     rules: Rules
     start: int
     end: int
+    calendars: dict[str, SessionTable] = field(default_factory=dict)
     books: list[Book] = field(default_factory=list)
     continuous: list[Continuous] = field(default_factory=list)
     actions: list[PlannedAction] = field(default_factory=list)

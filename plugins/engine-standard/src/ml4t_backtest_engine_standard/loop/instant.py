@@ -95,7 +95,8 @@ class Instants:
         tickers = parts.tickers or Tickers((), parts.actions, parts.sessions)
         ends = any(source.spec.kind == "bar" for source in parts.sources)
         identify = None if tickers.plain else partial(tickers.identify, ends=ends)
-        self.clock = Clock(parts.sources, parts.sessions, last=parts.end, identify=identify)
+        others = parts.calendars
+        self.clock = Clock(parts.sources, parts.sessions, calendars=others, last=parts.end, identify=identify)
         self.columns, self.adjustments = Columns(self.state, tickers, parts.rules), Adjustments(self.state)
         self.tables = TableRoom(parts.facts, tickers, self.columns, self.state)
         self.released = [Released(each.spec, self.state, mark_writer(each.spec, self.state)) for each in parts.sources]
