@@ -121,3 +121,16 @@ def test_a_missing_file_is_refused(tmp_path):
     """By the name in the settings."""
     with pytest.raises(DataError, match=r"^missing.parquet: no such file in "):
         opened(tmp_path, {"timestamp": LABELS}, path="missing.parquet")
+
+
+def test_a_folder_per_day_gives_the_day(tmp_path):
+    """Predictions are often written so: one file per date."""
+    for day, part in pl.DataFrame({**KEYS, "date": LABELS}).group_by("date"):
+        place = tmp_path / "predictions" / "model=7" / f"date={day[0]}"
+        place.mkdir(parents=True)
+        part.drop("date").write_parquet(place / "0.parquet")
+    source = opened(tmp_path, {"timestamp": LABELS}, path="predictions")
+    assert (("score", "rank"), "label") == (source.spec.fields, source.spec.rule.convention)
+    assert LABELS == pl.concat(source.batches())["timestamp"].to_list()
+    with pytest.raises(DataError, match="no column timestamp"):
+        opened(tmp_path, {"timestamp": LABELS}, path="predictions", hive=False)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
@@ -19,9 +21,14 @@ class ParquetSignalConfig(SignalConfig):
     Attributes:
         path: A file, a folder, a glob such as ``predictions/*.parquet``, a URL, or a list of these; relative to the
             run file.
+        hive: Whether folders ``key=value`` on the way to the files are columns of their rows.
+        storage_options: How URLs are opened, such as ``{ aws_region = "eu-west-1" }``; run files are kept with the
+            results, so that keys belong into the environment.
     """
 
     path: str | tuple[str, ...]
+    hive: bool = True
+    storage_options: Mapping[str, str] = field(default_factory=dict)
 
 
 class ParquetSignalSource(CheckedSource, SignalSource):
@@ -40,10 +47,11 @@ class ParquetSignalSource(CheckedSource, SignalSource):
             DataError: Naming file, rows, what is wrong and what to do.
         """
         files = self._files = self._gate.find_files(self._config.path, self._setup, (".parquet",))
-        place = self._gate.place_in(
-            files, lambda file: pl.scan_parquet(file, glob=False).select(pl.len()).collect().item()
-        )
-        source = pl.scan_parquet([str(file) for file in files], glob=False)
+        place = self._gate.place_in(files, lambda file: self._scan(file).select(pl.len()).collect().item())
+        found = self._gate.partitions(files) if self._config.hive else []
+        known = {name: value for values in found for name, value in values.items() if value is not None}
+        schema = {name: pl.String if isinstance(value, str) else pl.Date for name, value in known.items()}
+        source = self._scan(*files, hive_partitioning=bool(schema), hive_schema=schema or None)
         self.rows = self._gate.open_rows(
             source, self._config, window, name=self._setup.name, origin=self._origin, place=place
         )
@@ -51,6 +59,12 @@ class ParquetSignalSource(CheckedSource, SignalSource):
     def digest(self) -> str:
         """SHA-256 (hex) of the files' bytes; of URLs, that of the columns read."""
         return self._gate.digest_files(self._files, self.rows)
+
+    def _scan(self, *files: Location, **options: Any) -> pl.LazyFrame:
+        # Only object stores have globs and folders; an asterisk in the name of a local file is a letter.
+        places = [str(file) for file in files]
+        glob = any("://" in place and ("*" in place or place[-1] == "/") for place in places)
+        return pl.scan_parquet(places, glob=glob, storage_options=dict(self._config.storage_options) or None, **options)
 
     @property
     def _origin(self) -> str:
