@@ -58,7 +58,8 @@ class Released:
         self._folded = 0
         self._allocate(_SMALLEST_BLOCK)
         self._dense: dict[str, Floats] = {}
-        self._latest: dict[str, Floats] = {}
+        self._latest: Floats = np.zeros((len(spec.fields), 0))
+        self._latest_times: NDArray[np.int64] = np.zeros((2, 0), np.int64)
 
     @property
     def newest(self) -> int:
@@ -172,7 +173,7 @@ class Released:
         self._folded = self.count
 
     def fold(self) -> None:
-        """Bring what is kept by symbol up to date: marks for price feeds, latest values for sources with validity."""
+        """Bring what is kept by symbol up to date: marks for price feeds, what counts for signal sources."""
         if self.pending:
             self._sync()
         start, stop = self._folded, self.count
@@ -182,23 +183,29 @@ class Released:
         ids, values, times = self._symbol[start:stop], self._values[:, start:stop], self._times[:, start:stop]
         if self._take is not None:
             self._take(ids, values, times, bool(self._full_run) and stop - start == self._width)
-        elif self.spec.valid_for is not None:
+        elif self.spec.kind == "signal":
             self._grow_latest()
-            for name, column in zip((*self.spec.fields, "known_at"), (*values, times[1]), strict=True):
-                self._latest[name][ids] = column
+            newer = np.flatnonzero(times[0] >= self._latest_times[0, ids])
+            newer = newer[np.argsort(times[0, newer], kind="stable")]  # of several written to one place the last stays
+            self._latest_times[:, ids[newer]] = times[:, newer]
+            self._latest[:, ids[newer]] = values[:, newer]
 
     def _grow_latest(self) -> None:
-        width = len(self._state.symbols)
-        for name in (*self.spec.fields, "known_at"):
-            old = self._latest.get(name, np.zeros(0))
-            fresh = np.full(width, np.nan if name != "known_at" else 0.0)
-            fresh[: len(old)] = old
-            self._latest[name] = fresh
+        more = len(self._state.symbols) - self._latest.shape[1]
+        if more:
+            self._latest = np.pad(self._latest, [(0, 0), (0, more)], constant_values=np.nan)
+            self._latest_times = np.pad(self._latest_times, [(0, 0), (0, more)], constant_values=-1)
+
+    def known_since(self) -> NDArray[np.int64]:
+        """Return when the row that counts for each symbol of a signal source was known, int64 (n,) UTC ns, -1 never."""
+        self.fold()
+        self._grow_latest()
+        return self._latest_times[1].copy()
 
     def dense(self, field: str) -> Floats:
         """Return the newest instant's values of a field over the released symbols, float64 (n,), NaN if none.
 
-        For a source with ``valid_for``: each symbol's newest value that is still valid.
+        For a source with ``valid_for``: each symbol's value of the newest event_time, if it is still valid.
         """
         if self.pending:
             self._sync()
@@ -211,10 +218,8 @@ class Released:
         width = len(self._state.symbols)
         row = self.spec.fields.index(field)
         if self.spec.valid_for is not None:
-            self.fold()
-            self._grow_latest()
-            age = self._state.now - self._latest["known_at"]
-            out = np.where(age <= self.spec.valid_for, self._latest[field], np.nan)
+            age = self._state.now - self.known_since()
+            out = np.where(age <= self.spec.valid_for, self._latest[row], np.nan)
         elif not self._starts:
             out = np.full(width, np.nan)
         elif self._full_run and self._width == width:

@@ -4,7 +4,7 @@ from ml4t.backtest.interfaces.broker import Broker
 from ml4t.backtest.interfaces.calendar import Calendar
 from ml4t.backtest.interfaces.context import Context, Market, PortfolioView, Position, Session, SignalBatch
 from ml4t.backtest.interfaces.engine import Engine, RunFile
-from ml4t.backtest.interfaces.feed import Batch, DataFeed, SignalSource, Source, SourceSpec, Window
+from ml4t.backtest.interfaces.feed import Batch, DataFeed, ModelSource, SignalSource, Source, SourceSpec, Window
 from ml4t.backtest.interfaces.gate import (
     Arrangement,
     CheckedSource,
@@ -34,8 +34,8 @@ from ml4t.backtest.interfaces.tables import Action, TableSource
 
 __all__ = [
     "Action", "Arrangement", "Batch", "Bracket", "Broker", "Calendar", "CheckedSource", "CommissionModel", "Context",
-    "DataFeed", "Engine", "ExecutionModel", "ExecutionModels", "FeedConfig", "FillModel", "FillRules", "Gate",
-    "Leg", "Market", "MarketImpactModel", "OpenRows", "Order", "OrderTerms", "Portfolio", "PortfolioView",
+    "DataFeed", "Engine", "ExecutionModel", "ExecutionModels", "FeedConfig", "FillModel", "FillRules", "Gate", "Leg",
+    "Market", "MarketImpactModel", "ModelSource", "OpenRows", "Order", "OrderTerms", "Portfolio", "PortfolioView",
     "Position", "Progress", "Reporter", "Result", "RiskManager", "RunFile", "Session", "Setup", "SignalBatch",
     "SignalConfig", "SignalSource", "SlippageModel", "Source", "SourceConfig", "SourceSpec", "Strategy", "TableSource",
     "Window",

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
+    from numpy.typing import NDArray
 
     from ml4t.backtest.core.stamps import StampRule
 
-__all__ = ["Batch", "DataFeed", "SignalSource", "Source", "SourceSpec", "Window"]
+__all__ = ["Batch", "DataFeed", "ModelSource", "SignalSource", "Source", "SourceSpec", "Window"]
 
 Batch: TypeAlias = "pl.DataFrame"
 
@@ -44,6 +46,7 @@ class SourceSpec:
         prices: Basis of the prices of a bar feed.
         drives: Whether ``on_slice`` is called for its rows.
         valid_for: For signals: ns for which a value stays valid; None means until the next release.
+        horizon: For signals: ns after event_time up to which a value says anything; None where that is not stated.
         origin: File, glob or ``<frame>``, for messages.
     """
 
@@ -54,6 +57,7 @@ class SourceSpec:
     prices: Literal["raw", "split", "total"] | None = None
     drives: bool = True
     valid_for: int | None = None
+    horizon: int | None = None
     origin: str = "<frame>"
 
 
@@ -106,3 +110,26 @@ class DataFeed(Source):
 
 class SignalSource(Source):
     """Predictions and other values known at a time."""
+
+
+class ModelSource(SignalSource):
+    """Values that are computed during the run from what is known then; ``batches`` yields nothing.
+
+    Attributes:
+        every: When it is asked: at instants with rows of driving feeds, or once a session after its close.
+        history: How many instants of each feed it looks back.
+    """
+
+    every: Literal["slice", "session"] = "slice"
+    history: int = 1
+
+    @abstractmethod
+    def evaluate(self, view: Any) -> Mapping[str, NDArray[np.float64]]:
+        """Return each of ``spec.fields`` over ``view.symbols``, float64 (n,), NaN where it is unknown.
+
+        Args:
+            view: The reading half of ``Context``: ``now, now_ns, session, symbols, index, universe, price, price_age,
+                history, window, asof, signal, signal_age``.
+
+        What it returns is known ``spec.rule.latency_ns`` later.
+        """
