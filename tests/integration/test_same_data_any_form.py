@@ -301,6 +301,8 @@ DAILY = {
     ),
     "pandas, categories": memory(lambda rows: pandas_long(rows).astype({"symbol": "category"})),
     "pandas, wide": memory(wide_pandas),
+    "pandas, fields over symbols": memory(lambda rows: pd.concat(wide_pandas(rows), axis=1)),
+    "pandas, symbols over fields": memory(lambda rows: pd.concat(wide_pandas(rows), axis=1).swaplevel(axis=1)),
     "arrow": memory(lambda rows: rows.to_arrow()),
     "arrow, batches": memory(
         lambda rows: pa.RecordBatchReader.from_batches(

@@ -205,7 +205,7 @@ def test_batches_hold_the_same_rows_whatever_their_size(batch_rows):
         (LONG.drop("symbol"), "<prices>: no column symbol"),
         (LONG.drop("open", "close"), "<prices>: no column close"),
         (wide("close"), "<prices>: no column symbol; where this is a wide frame, with a column per symbol, say what"),
-        (pd.concat({"close": wide("close")}, axis=1), "<prices>: its columns have several levels"),
+        (pd.concat({"mid": wide("close")}, axis=1), "<prices>: its columns have several levels"),
     ],
 )
 def test_what_is_no_frame_of_bars_is_refused(frame, fault):

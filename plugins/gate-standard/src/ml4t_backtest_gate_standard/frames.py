@@ -18,6 +18,8 @@ __all__ = ["copy_frame", "digest_frame", "is_wide", "long_frame", "own_memory", 
 
 _STAMPS = ("timestamp", "date", "datetime", "time", "known_at", "event_time")
 _SYMBOLS = ("symbol", "asset", "ticker")
+_FIELDS = {"close", "adj close", "price", "bid"}  # one of these has a frame of prices
+_LEVELS = 2
 
 
 def take_frame(frame: Any, config: FeedConfig | SignalConfig, *, name: str, origin: str) -> pl.DataFrame:
@@ -48,12 +50,14 @@ def long_frame(frame: Any, origin: str) -> pl.DataFrame:
 
     Args:
         frame: A polars, pandas or Arrow frame, long; or a mapping of field to wide frame, each with a column
-            (in pandas, an index) of stamps and one column per symbol.
+            (in pandas, an index) of stamps and one column per symbol; or a pandas frame with columns of two levels,
+            fields and symbols.
         origin: What to call it in messages.
 
     Raises:
         DataError: It is no frame, or its wide frames have no column of stamps.
     """
+    frame = _by_field(frame)
     if not isinstance(frame, Mapping):
         return to_polars(frame, origin)
     if not frame:
@@ -75,6 +79,19 @@ def long_frame(frame: Any, origin: str) -> pl.DataFrame:
     # A symbol has no row where no field has a value: it was not listed, or did not trade.
     empty = [pl.col(name).is_null() | pl.col(name).is_nan() for name in whole.columns[2:]]
     return whole.filter(~pl.all_horizontal(empty)).sort(whole.columns[0], maintain_order=True)
+
+
+def _by_field(frame: Any) -> Any:
+    """Return a pandas frame with columns of fields and symbols as a mapping; anything else as it is."""
+    pandas: Any = sys.modules.get("pandas")
+    if pandas is None or not isinstance(frame, pandas.DataFrame) or frame.columns.nlevels != _LEVELS:
+        return frame
+    levels = [frame.columns.get_level_values(level) for level in range(_LEVELS)]
+    fitting = [place for place, names in enumerate(levels) if _FIELDS & {str(name).lower() for name in names}]
+    if len(fitting) != 1:
+        return frame
+    names = levels[fitting[0]].unique()
+    return {str(name): frame.xs(name, axis=1, level=fitting[0]) for name in names}
 
 
 def is_wide(frame: pl.DataFrame) -> bool:
