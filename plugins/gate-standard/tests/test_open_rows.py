@@ -347,3 +347,15 @@ def test_large_inputs_are_passed_on_without_a_copy():
     (batch,) = read(frame).batches()
     address = frame["close"].to_numpy().__array_interface__["data"]
     assert address == batch["close"].to_numpy().__array_interface__["data"]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [(["open", "volume"], "its name there"), (["open", "Clos"], "Clos"), (["Last Close", "open"], "Last Close")],
+)
+def test_a_column_that_is_another_field_is_no_remedy(names, expected):
+    """An open is no close, however alike the words are."""
+    frame = bars().drop("close").with_columns(pl.lit(1.0).alias(name) for name in names)
+    with pytest.raises(DataError) as caught:
+        read(frame)
+    assert f'columns = {{ close = "{expected}" }}' in str(caught.value)

@@ -132,7 +132,9 @@ class Arrangement:
         if column is not None and column in self._schema:
             self.columns[name] = column
             return
-        near = difflib.get_close_matches((column or name).lower(), list(self._plain), 1, 0.4)
+        taken = {*_FIELDS.get(self.kind, ((), ()))[0], "symbol", "timestamp", *self.columns.values()}
+        free = [plain for plain, other in self._plain.items() if not taken & {plain, other}]
+        near = difflib.get_close_matches((column or name).lower(), free, 1, 0.4)
         near = [each for each in (f"{name}_close",) if each in self._plain] or near
         if name == "close" and "close" not in self._mapped and {"bid_close", "ask_close"} <= self._plain.keys():
             self._problems.append(f"{self._origin}: {_QUOTE_BARS}")
