@@ -249,6 +249,11 @@ DAILY = {
         date_format="%d.%m.%Y",
         null_values=["-"],
     ),
+    "csv, without a header": csv(
+        lambda rows: rows.select("timestamp", *FIELDS, "symbol"),
+        options={"include_header": False},
+        header=["timestamp", *FIELDS, "symbol"],
+    ),
     "csv, other names": csv(renamed, **RENAMED),
     "csv, a folder per symbol": pieces(
         lambda row: f"symbol={row['symbol']}/{row['timestamp']:%Y-%m}.csv",

@@ -4,6 +4,7 @@ import gzip
 from datetime import UTC, date, datetime
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from ml4t.backtest import Engine
@@ -168,9 +169,11 @@ def test_bad_files_are_refused_with_one_clear_sentence(tmp_path, text, fault):
 
 def test_files_may_be_compressed_and_named_by_symbol(tmp_path):
     """The ending is no part of the symbol."""
-    for symbol in ("SPY", "BRK.B"):
-        (tmp_path / f"{symbol}.csv.gz").write_bytes(gzip.compress(b"Date,Close\n2024-01-02,1.5\n"))
-    feed = opened(tmp_path, "", path=["SPY.csv.gz", "BRK.B.csv.gz"], symbol_from="filename")
+    text = b"Date,Close\n2024-01-02,1.5\n"
+    (tmp_path / "SPY.csv.gz").write_bytes(gzip.compress(text))
+    with pa.output_stream(tmp_path / "BRK.B.csv.zst", compression="zstd") as stream:
+        stream.write(text)
+    feed = opened(tmp_path, "", path=["SPY.csv.gz", "BRK.B.csv.zst"], symbol_from="filename")
     assert ["SPY", "BRK.B"] == rows(feed)["symbol"].to_list()
 
 
@@ -186,3 +189,53 @@ def test_columns_nobody_asked_for_are_not_read(tmp_path):
     """A column of words is in nobody's way."""
     feed = opened(tmp_path, "timestamp,symbol,close,comment\n2024-01-02,A,1,hello\n")
     assert ["symbol", "timestamp", "close"] == rows(feed).columns
+
+
+def test_files_without_a_header_are_given_names(tmp_path):
+    """Every column, also those that no run needs."""
+    text = "000001;1;1704153600;x;1,5\n000001;2;1704240000;y;-\n"
+    settings = {"separator": ";", "decimal_comma": True, "null_values": ["-"]}
+    feed = opened(tmp_path, text, header=["symbol", "volume", "timestamp", "note", "close"], **settings)
+    expected = {"symbol": ["000001"] * 2, "close": [1.5, None], "volume": [1.0, 2.0]}
+    assert expected == rows(feed).select("symbol", "close", pl.col("volume").cast(pl.Float64)).to_dict(as_series=False)
+    (problem,) = refused(tmp_path, text, header=["symbol", "timestamp", "close"], **settings)
+    assert "prices.csv: its lines have 5 values and header names 3; name every column" == problem
+
+
+def test_a_date_and_a_time_of_day_make_a_stamp(tmp_path):
+    """As terminals export it; columns of other names are mapped as ever."""
+    text = "<DATE>\t<TIME>\t<BID>\t<ASK>\n2024.01.02\t14:30:00.250\t1.0\t1.1\n"
+    feed = opened(
+        tmp_path,
+        text,
+        separator="\t",
+        symbol="EURUSD",
+        stamp_from=["<DATE>", "<TIME>"],
+        date_format="%Y.%m.%d %H:%M:%S%.f",
+        timezone="UTC",
+        columns={"bid": "<BID>", "ask": "<ASK>", "event_time": "timestamp"},
+        latency="0s",
+    )
+    assert [datetime(2024, 1, 2, 14, 30, 0, 250_000)] == rows(feed)["event_time"].to_list()
+    iso = text.replace("2024.01.02", "2024-01-02").replace("<BID>", "close")
+    plain = {"separator": "\t", "symbol": "EURUSD", "bar": "1m", "stamp": "close", "timezone": "UTC"}
+    feed = opened(tmp_path, iso, stamp_from=["<DATE>", "<TIME>"], **plain)
+    assert [datetime(2024, 1, 2, 14, 30, 0, 250_000)] == rows(feed)["timestamp"].to_list()
+    (problem,) = refused(tmp_path, text, stamp_from=["<DAY>"], **plain)
+    assert problem.startswith("prices.csv: no column <DAY>, which stamp_from asks for; it has <DATE>, ")
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-8-sig"])
+def test_text_may_be_encoded_otherwise(tmp_path, encoding):
+    """As spreadsheets write it."""
+    text = "timestamp,symbol,Schlusskurs\n2024-01-02,MÜV2,1.5\n"
+    (tmp_path / "other.csv").write_bytes(text.encode(encoding))
+    feed = opened(tmp_path, "", path="other.csv", encoding=encoding, columns={"close": "Schlusskurs"})
+    assert ["MÜV2"] == rows(feed)["symbol"].to_list()
+
+
+@pytest.mark.parametrize("encoding", ["klingon", "ascii"])
+def test_text_that_is_not_so_encoded_is_refused(tmp_path, encoding):
+    """With its name."""
+    (problem,) = refused(tmp_path, "timestamp,symbol,close\n2024-01-02,MÜV2,1.5\n", encoding=encoding)
+    assert problem.startswith("prices.csv: cannot be read as CSV: ")

@@ -31,6 +31,9 @@ class CSVFeedConfig(FeedConfig):
             results, so that keys belong into the environment.
         separator: The character between two values.
         decimal_comma: Whether numbers are written as ``1,5``; the separator is then ``;`` or a tab.
+        header: Names of the columns of files that have no line of names.
+        stamp_from: Columns that make up the stamp, joined by a space, such as a date and a time of day.
+        encoding: How text is encoded, such as ``latin-1``.
         date_format: How stamps are written, in the terms of ``strftime``, such as ``"%d.%m.%Y"``; ISO 8601
             and epoch seconds, milliseconds, microseconds or nanoseconds need none.
         null_values: What stands for "unknown" beside nothing at all.
@@ -43,6 +46,9 @@ class CSVFeedConfig(FeedConfig):
     storage_options: Mapping[str, str] = field(default_factory=dict)
     separator: str = ","
     decimal_comma: bool = False
+    header: tuple[str, ...] = ()
+    stamp_from: tuple[str, ...] = ()
+    encoding: str = "utf8"
     date_format: str | None = None
     null_values: tuple[str, ...] = ("", "NA", "N/A", "NaN", "nan", "null", "None")
     skip_rows: int = 0
@@ -64,24 +70,22 @@ def read_frame(file: Location, config: CSVFeedConfig, gate: Gate, constants: Map
     fixed = {name: None if value is None else str(value) for name, value in constants.items()}
     if config.symbol_from == "filename":
         fixed["symbol"] = re.sub(r"(\.(csv|tsv|txt))?(\.(gz|zst))?$", "", origin, flags=re.IGNORECASE)
-    dialect: dict[str, Any] = {"separator": config.separator, "skip_rows": config.skip_rows}
-    dialect["storage_options"] = dict(config.storage_options) or None
     try:
-        names = [name for name in pl.read_csv(file, n_rows=0, **dialect).columns if name not in fixed]
-        found = gate.arrange(pl.Schema(dict.fromkeys([*names, *fixed], pl.Float64())), config, origin)
-        keys = {found.columns.get("symbol"), *(found.columns[name] for name in found.times)}
-        frame = pl.read_csv(
-            file,
-            decimal_comma=config.decimal_comma,
-            columns=[name for name in names if name in found.columns.values()],
-            schema_overrides=dict.fromkeys([name for name in names if name in keys], pl.String),
-            infer_schema_length=None,
-            **dialect,
-        )
-    except (OSError, pl.exceptions.PolarsError) as error:
+        names = _names(file, config)
+        if missing := [name for name in config.stamp_from if name not in names]:
+            fault = f"no column {', '.join(missing)}, which stamp_from asks for; it has {', '.join(names)}"
+            raise DataError(f"{origin}: {fault}")
+        extra = [name for name in (*fixed, *(["timestamp"] if config.stamp_from else [])) if name not in names]
+        found = gate.arrange(pl.Schema(dict.fromkeys([*names, *extra], pl.Float64())), config, origin)
+        needed = {*found.columns.values(), *config.stamp_from} - fixed.keys()
+        keys = {found.columns.get("symbol"), *(found.columns[name] for name in found.times), *config.stamp_from}
+        frame = _read(file, config, names, needed, keys)
+    except (OSError, LookupError, UnicodeError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{origin}: cannot be read as CSV: {str(error).partition(chr(10))[0]}") from error
     wanted = [name for name in fixed if name in found.columns.values()]
     frame = frame.with_columns(pl.lit(fixed[name], pl.String).alias(name) for name in wanted)
+    if config.stamp_from:
+        frame = frame.with_columns(pl.concat_str(config.stamp_from, separator=" ").alias("timestamp"))
     for name in found.times:
         column = found.columns[name]
         frame = frame.with_columns(parse_stamps(frame[column], None if column in fixed else config.date_format, origin))
@@ -90,6 +94,46 @@ def read_frame(file: Location, config: CSVFeedConfig, gate: Gate, constants: Map
         if frame[column].dtype == pl.String:
             frame = frame.with_columns(parse_numbers(frame[column], config.null_values, config.decimal_comma))
     return frame
+
+
+def _dialect(config: CSVFeedConfig) -> dict[str, Any]:
+    return {
+        "separator": config.separator,
+        "skip_rows": config.skip_rows,
+        "has_header": not config.header,
+        "encoding": config.encoding,
+        "storage_options": dict(config.storage_options) or None,
+    }
+
+
+def _names(file: Location, config: CSVFeedConfig) -> list[str]:
+    """Return the names of the columns that a file has, or that the settings give them."""
+    if not config.header:
+        return pl.read_csv(file, n_rows=0, **_dialect(config)).columns
+    count = pl.read_csv(file, n_rows=1, infer_schema=False, **_dialect(config)).width
+    if count != len(config.header):
+        fault = f"its lines have {count} values and header names {len(config.header)}"
+        raise DataError(f"{Path(file).name}: {fault}; name every column")
+    return list(config.header)
+
+
+def _read(
+    file: Location, config: CSVFeedConfig, names: list[str], needed: set[str], texts: set[str | None]
+) -> pl.DataFrame:
+    """Return the needed columns: ``texts``, and all where names come from the settings, as they are written."""
+    chosen = [name for name in names if name in needed]
+    if config.header:
+        places = [names.index(name) for name in chosen]
+        frame = pl.read_csv(file, columns=places, infer_schema=False, **_dialect(config))
+        return frame.rename(dict(zip(frame.columns, chosen, strict=True)))
+    return pl.read_csv(
+        file,
+        decimal_comma=config.decimal_comma,
+        columns=chosen,
+        schema_overrides={name: pl.String for name in chosen if name in texts},
+        infer_schema_length=None,
+        **_dialect(config),
+    )
 
 
 def parse_stamps(text: pl.Series, date_format: str | None, origin: str) -> pl.Series:
