@@ -239,3 +239,13 @@ def test_text_that_is_not_so_encoded_is_refused(tmp_path, encoding):
     """With its name."""
     (problem,) = refused(tmp_path, "timestamp,symbol,close\n2024-01-02,MÜV2,1.5\n", encoding=encoding)
     assert problem.startswith("prices.csv: cannot be read as CSV: ")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"separator": ";;"}, {"separator": ""}, {"skip_rows": -1}, {"skip_rows": 9}, {"header": ["a", "a", "x"]}],
+)
+def test_a_dialect_that_cannot_be_is_refused(tmp_path, settings):
+    """As one sentence with the file, like all that is wrong with an input."""
+    (problem,) = refused(tmp_path, "timestamp,symbol,close\n2024-01-02,A,1.5\n", **settings)
+    assert problem.startswith("prices.csv: ")

@@ -97,3 +97,19 @@ def test_the_digest_of_files_is_that_of_their_bytes_in_order(folder):
     """The SHA-256 that any tool prints; of several, that of these."""
     a, b = folder / "a.csv", folder / "b.csv"
     assert 3 == len({digest_files([a]), digest_files([a, b]), digest_files([b, a])})
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("", "path names no file; name one, or a glob"),
+        ([" "], "path names no file; name one, or a glob"),
+        ("x" * 300, "x" * 255 + "…: no file system has names that long; correct path"),
+        ("no\0where", "no\0where: no such file in "),
+    ],
+)
+def test_what_can_be_no_path_is_refused(folder, path, expected):
+    """An empty path is not the folder of the run file."""
+    with pytest.raises(DataError) as caught:
+        found(folder, path)
+    assert str(caught.value).startswith(expected)

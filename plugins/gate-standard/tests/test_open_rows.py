@@ -359,3 +359,11 @@ def test_a_column_that_is_another_field_is_no_remedy(names, expected):
     with pytest.raises(DataError) as caught:
         read(frame)
     assert f'columns = {{ close = "{expected}" }}' in str(caught.value)
+
+
+def test_names_that_differ_in_case_only_are_not_guessed_between():
+    """A folder date=... beside a column Date, say."""
+    frame = bars().rename({"timestamp": "Date"}).with_columns(date=pl.lit(date(2024, 1, 2)))
+    with pytest.raises(DataError, match="no column timestamp"):
+        read(frame)
+    assert 4 == sum(batch.height for batch in read(frame, FeedConfig(columns={"timestamp": "Date"})).batches())

@@ -80,7 +80,7 @@ def read_frame(file: Location, config: CSVFeedConfig, gate: Gate, constants: Map
         needed = {*found.columns.values(), *config.stamp_from} - fixed.keys()
         keys = {found.columns.get("symbol"), *(found.columns[name] for name in found.times), *config.stamp_from}
         frame = _read(file, config, names, needed, keys)
-    except (OSError, LookupError, UnicodeError, pl.exceptions.PolarsError) as error:
+    except (OSError, LookupError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{origin}: cannot be read as CSV: {str(error).partition(chr(10))[0]}") from error
     wanted = [name for name in fixed if name in found.columns.values()]
     frame = frame.with_columns(pl.lit(fixed[name], pl.String).alias(name) for name in wanted)
@@ -110,6 +110,8 @@ def _names(file: Location, config: CSVFeedConfig) -> list[str]:
     """Return the names of the columns that a file has, or that the settings give them."""
     if not config.header:
         return pl.read_csv(file, n_rows=0, **_dialect(config)).columns
+    if twice := [name for name in config.header if config.header.count(name) > 1]:
+        raise DataError(f"{Path(file).name}: header names {twice[0]} twice; give each column a name of its own")
     count = pl.read_csv(file, n_rows=1, infer_schema=False, **_dialect(config)).width
     if count != len(config.header):
         fault = f"its lines have {count} values and header names {len(config.header)}"

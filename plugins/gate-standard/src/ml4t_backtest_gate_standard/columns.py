@@ -31,6 +31,10 @@ _QUOTE_BARS = """bars of bids and asks have no column close; take the last quote
     stamp = "open"   # or "close": which end of its bar a stamp is"""
 
 
+def _plain(name: str) -> str:
+    return name.strip().lower().replace(" ", "_")
+
+
 class Arrangement:
     """How the columns of an input become those of a source.
 
@@ -52,7 +56,7 @@ class Arrangement:
 
     def __init__(self, schema: pl.Schema, config: FeedConfig | SignalConfig, origin: str) -> None:
         self._schema, self._mapped, self._origin = schema, config.columns, origin
-        self._plain = {name.strip().lower().replace(" ", "_"): name for name in schema}
+        self._plain = {_plain(name): name for name in schema}
         self._problems: list[str] = []
         self.columns: dict[str, str] = {}
         self.kind: Kind = "signal"
@@ -120,7 +124,7 @@ class Arrangement:
     def _find(self, name: str, *others: str) -> str | None:
         if name in self._mapped or name in self._schema:
             return self._mapped.get(name, name)
-        alike = [self._plain[other] for other in (name, *others) if other in self._plain]
+        alike = [column for column in self._schema if _plain(column) in (name, *others)]
         return alike[0] if len(alike) == 1 and alike[0] not in self._mapped.values() else None
 
     def _listed(self) -> str:

@@ -21,6 +21,7 @@ from ml4t_backtest_gate_standard.frames import digest_frame
 
 __all__ = ["digest_files", "find_files", "partitions", "place_in"]
 
+_LONGEST = 255  # bytes of a name
 _UNKNOWN = "__HIVE_DEFAULT_PARTITION__"
 _ROWS = 1_000_000  # per digest, so that digests do not depend on how batches were cut
 
@@ -42,14 +43,16 @@ def find_files(path: str | Sequence[str], setup: Setup, endings: Sequence[str] =
     """
     files: list[Location] = []
     problems: list[str] = []
-    for text in [path] if isinstance(path, str) else path:
+    for text in filter(str.strip, [path] if isinstance(path, str) else path):
         if (url := urlsplit(text)).scheme == "file" and "://" in text:
             text = unquote(url.path)
         elif "://" in text:
             files.append(text)
             continue
         place = setup.path(text)
-        if place.is_file():
+        if len(place.name.encode()) > _LONGEST:
+            problems.append(f"{text[:_LONGEST]}…: no file system has names that long; correct path")
+        elif place.is_file():
             files.append(place)
         elif place.is_dir() and endings:
             files += (inside := _inside(place, endings))
