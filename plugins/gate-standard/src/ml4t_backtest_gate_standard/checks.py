@@ -88,6 +88,7 @@ class RowGate:
                 return
         if frame.height:
             self._check_order(frame)
+            self._check_known(frame)
             self._check_values({name: self._numbers(frame[name]) for name in self.fields})
 
     def raise_if_any(self) -> None:
@@ -143,6 +144,16 @@ class RowGate:
             first = self._place(int(pairs[0][pairs[1].argmin()]))
             what = f"this symbol and stamp were given before, in {first}"
             self._fault("duplicate-rows", _mask(pairs[1], frame.height), what, "keep one of the rows")
+
+    def _check_known(self, frame: pl.DataFrame) -> None:
+        """Look for rows that are known before they happened; a survey looks at them by what their stamps mean."""
+        if self.judge.survey or self.kind == "bar" or not {"known_at", "event_time"} <= {*frame.columns}:
+            return
+        known, happened = frame["known_at"], frame["event_time"]
+        if known.dtype == happened.dtype:
+            rule = "known-too-early" if self.kind == "signal" else "negative-latency"
+            early = (known < happened).fill_null(False).to_numpy()
+            self._fault(rule, early, "known_at is before event_time", "correct known_at or event_time")
 
     def _numbers(self, column: pl.Series) -> NDArray[np.float64]:
         """Return a field with NaN for unknown; text in it is a fault, shown by its first row."""

@@ -19,8 +19,9 @@ from ml4t_backtest_gate_standard.rows import open_rows
 if TYPE_CHECKING:
     from ml4t.backtest.core.sessions import SessionTable
     from ml4t.backtest.interfaces import FeedConfig, Gate, SignalConfig, Window
-    from ml4t.backtest.interfaces.gate import Place
+    from ml4t.backtest.interfaces.gate import Location, Place
     from ml4t_backtest_gate_standard.rows import OpenRows
+    from ml4t_backtest_gate_standard.streamed import StreamedRows
 
 __all__ = ["StandardGate"]
 
@@ -57,10 +58,22 @@ class StandardGate:
         name: str,
         origin: str,
         place: Place | None = None,
-    ) -> OpenRows:
+        files: Sequence[Location] = (),
+        stream: bool | None = None,
+    ) -> OpenRows | StreamedRows:
         """Map the columns of an input, check every row and put rows in time order; see the protocol."""
         try:
-            return open_rows(source, config, window, name=name, origin=origin, place=place, judge=self._judge)
+            return open_rows(
+                source,
+                config,
+                window,
+                name=name,
+                origin=origin,
+                place=place,
+                files=files,
+                stream=stream,
+                judge=self._judge,
+            )
         except DataError as error:
             self._judge.refused(error.problems, name, origin)
             raise
@@ -74,6 +87,10 @@ class StandardGate:
         """Return what was found in the sources opened so far; see the protocol."""
         for name, problems in refused.items():
             self._judge.refused(problems, name, name)
+        if self._judge.survey:
+            from ml4t_backtest_gate_standard.findings.survey import survey
+
+            survey(self._judge, sessions, actions)
         return frame_of(self._judge.findings)
 
 

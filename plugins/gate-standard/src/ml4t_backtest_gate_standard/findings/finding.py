@@ -11,7 +11,7 @@ from ml4t_backtest_gate_standard.findings.rules import Severity
 
 __all__ = ["SCHEMA", "Finding", "frame_of"]
 
-SCHEMA = {
+SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "rule": pl.String,
     "severity": pl.Enum(["error", "warning", "note"]),
     "source": pl.String,

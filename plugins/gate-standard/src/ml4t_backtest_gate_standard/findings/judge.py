@@ -20,7 +20,8 @@ __all__ = ["Judge", "Looked"]
 # Which rule a source breaks that cannot be opened, by what the error says.
 _FATAL = {
     r"no rows": "unreadable",
-    r"(?i)time.?zone|offset.*(differ|mixed)": "mixed-zones",
+    r"trained_through": "known-too-early",
+    r"cannot be read.*(?i:time.?zone|offset)": "mixed-zones",
     r"cannot be read": "unreadable",
     r"\n    timezone = ": "naive-stamps",
     r"not said when its rows are known|session labels|is no time zone|stamps are ": "unclear-stamps",
