@@ -219,6 +219,13 @@ def test_records_are_wide_and_null_where_nothing_was_recorded():
     assert [(utc(1), 1.0, None), (utc(2), None, 2.0)] == journal.records().rows()
 
 
+def priced_run() -> RunState:
+    """The small run, with a price of its second symbol too."""
+    state = small_run()
+    state.instruments["mark"][1] = 5.0
+    return state
+
+
 def signals_of(state, *releases, **settings) -> list[tuple]:
     journal = Journal(state)
     for day, symbols in releases:
@@ -237,12 +244,12 @@ def test_a_signal_is_traded_refused_or_unused_by_the_orders_made_while_it_was_va
         ("BBB", "refused", None),
         ("AAA", "unused", None),
         ("BBB", "unused", None),
-    ] == signals_of(small_run(), (1, [0, 1]), (2, [0, 1]), (3, [0]))[:4]
+    ] == signals_of(priced_run(), (1, [0, 1]), (2, [0, 1]), (3, [0]))[:4]
 
 
 def test_a_signal_missing_from_the_newest_release_is_stale_when_its_symbol_is_traded():
     """AAA is ordered on day 3, when its value of day 1 had been superseded on day 2 without one for it."""
-    state = small_run()
+    state = priced_run()
     state.orders.data["status"][0] = REFUSED
     state.orders.data["submitted_at"][0] = 3 * DAY
     state.orders.data["submitted_at"][2] = 3 * DAY
@@ -252,15 +259,31 @@ def test_a_signal_missing_from_the_newest_release_is_stale_when_its_symbol_is_tr
 
 
 def test_a_signal_is_valid_for_as_long_as_its_source_says():
-    """``valid_for`` replaces the next release."""
-    assert "traded" == signals_of(small_run(), (0, [0]), (1, [1]), valid_for=DAY + 1)[0][1]
-    assert "stale" == signals_of(small_run(), (0, [0]), (1, [1]), valid_for=DAY)[0][1]
+    """``valid_for`` replaces the next release; at that very age a value still holds, as for ``context.signal``."""
+    assert "traded" == signals_of(small_run(), (0, [0]), (1, [1]), valid_for=DAY)[0][1]
+    assert "stale" == signals_of(small_run(), (0, [0]), (1, [1]), valid_for=DAY - 1)[0][1]
 
 
 def test_a_late_signal_says_so_unless_it_was_traded():
-    """A row that came after its time is late."""
-    fates = [fate for _, fate, _ in signals_of(small_run(), (2, [0, 1]), late=np.array([True, True]))]
-    assert ["traded", "late"] == fates
+    """A row that became known after its horizon, or else after ``valid_for``, is late."""
+    for settings in ({"horizon": 0}, {"horizon": 0, "valid_for": DAY}):
+        fates = [fate for _, fate, _ in signals_of(small_run(), (2, [0, 1]), **settings)]
+        assert ["traded", "late"] == fates
+    assert ["late", "late"] == [fate for _, fate, _ in signals_of(small_run(), (2, [0, 1]), valid_for=0)]
+    assert ["unused"] == [fate for _, fate, _ in signals_of(priced_run(), (2, [1]), horizon=1, valid_for=0)]
+
+
+def test_a_row_about_the_past_that_comes_after_a_newer_one_is_late_and_leaves_that_valid():
+    """With ``valid_for`` the newest event_time counts; what comes later about earlier days never did."""
+    journal = Journal(priced_run())
+    ids, known_at = np.zeros(3, np.int32), np.array([0, 1, 1]) * DAY - 1
+    journal.signal_rows("x", ("score",), ids, known_at, np.array([-5, -9, -5]), np.zeros((1, 3)), valid_for=3 * DAY)
+    assert ["unused", "late", "traded"] == journal.signals()["fate"].to_list()
+
+
+def test_a_signal_of_a_symbol_that_was_never_priced_is_counted_apart():
+    """Nothing could be traded on it."""
+    assert ["unknown-symbol"] == [fate for _, fate, _ in signals_of(small_run(), (2, [1]))]
 
 
 def test_values_of_signals_keep_their_names_beside_those_of_other_sources():

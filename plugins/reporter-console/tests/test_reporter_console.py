@@ -100,11 +100,16 @@ def test_summary_names_the_run_folder(tmp_path):
 
 
 def test_signal_rows_are_counted_by_fate():
-    """Late, stale and unused rows are shown."""
+    """Late and unused rows are shown, by source where there are several."""
     result = a_result()
-    one, stamps = np.array([0, 0], np.int32), np.array([DAY, DAY])
-    result.journal.signal_rows("model", ("score",), one, stamps, stamps, np.zeros((1, 2)), late=np.array([True, False]))
+    result.state.instruments["mark"] = 1.0
+    one, stamps, known_at = np.array([0, 0], np.int32), np.array([DAY, DAY]), np.array([DAY, 2 * DAY])
+    result.journal.signal_rows("model", ("score",), one, known_at, stamps, np.zeros((1, 2)), horizon=1)
     assert "signal rows       1 late, 1 unused" in summary(result)
+    result = a_result()
+    for name in ("model", "\x1bother"):
+        result.journal.signal_rows(name, ("score",), one, known_at, stamps, np.zeros((1, 2)), horizon=1)
+    assert "signal rows       model: 1 late, 1 unknown-symbol; ?other: 1 late, 1 unknown-symbol" in summary(result)
 
 
 def test_names_from_outside_cannot_command_the_terminal():

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["drawdown_dates", "printable", "summary"]
 
+_FATES = ("traded", "refused", "late", "stale", "unknown-symbol", "unused")
 _ENDINGS = {"failed": "the run failed", "interrupted": "the run was interrupted"}
 
 
@@ -97,10 +98,15 @@ def _returns(metrics: Mapping[str, float]) -> Iterator[tuple[str, str]]:
 
 
 def _signals(result: Result) -> str:
-    """Return what became of signal rows, and what the engine counted beside."""
-    fates = dict(result.signals["fate"].value_counts().iter_rows())
-    named = {name: fates.get(name, 0) for name in ("traded", "refused", "late", "stale", "unused")}
-    return ", ".join(f"{count:,} {name}" for name, count in named.items() if count)
+    """Return what became of signal rows, source by source where there are several."""
+    counts: dict[str, dict[str, int]] = {}
+    for source, fate, count in result.signals.group_by("source", "fate", maintain_order=True).len().iter_rows():
+        counts.setdefault(source, {})[fate] = count
+    texts = {
+        source: ", ".join(f"{fates[name]:,} {name}" for name in _FATES if name in fates)
+        for source, fates in counts.items()
+    }
+    return "; ".join(text if len(texts) == 1 else f"{printable(name)}: {text}" for name, text in texts.items())
 
 
 def _number(metrics: Mapping[str, float], name: str, show: Callable[[float], str]) -> str:

@@ -200,7 +200,7 @@ class Released:
         """Return when the row that counts for each symbol of a signal source was known, int64 (n,) UTC ns, -1 never."""
         self.fold()
         self._grow_latest()
-        return self._latest_times[1].copy()
+        return np.array(self._latest_times[1])
 
     def dense(self, field: str) -> Floats:
         """Return the newest instant's values of a field over the released symbols, float64 (n,), NaN if none.

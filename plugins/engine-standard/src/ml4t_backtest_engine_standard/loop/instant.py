@@ -47,6 +47,7 @@ from ml4t_backtest_engine_standard.loop.idle import deliver_idle, idle_until
 from ml4t_backtest_engine_standard.loop.judging import Judging
 from ml4t_backtest_engine_standard.loop.listings import Listings
 from ml4t_backtest_engine_standard.loop.marks import Marks, mark_writer
+from ml4t_backtest_engine_standard.loop.modelling import Modelling
 from ml4t_backtest_engine_standard.loop.rates import Rates
 from ml4t_backtest_engine_standard.loop.stretches import full_instants, signals_until
 from ml4t_backtest_engine_standard.loop.tables import TableRoom
@@ -81,6 +82,7 @@ class Instants:
         listings: Opens and ends trading of symbols.
         columns: Which company has which column.
         tables: Rows of tables, until they are known.
+        models: Signal sources that compute their rows during the run.
         actions: Carries corporate actions out.
         contexts: One for each strategy.
         continuous: Series of futures; None where there are none.
@@ -114,12 +116,14 @@ class Instants:
         if parts.continuous:
             self.continuous = ContinuousSeries(parts.continuous, parts.instruments, parts.sessions, self.state)
 
-        def make_context(setup: Setup, book: OwnBook | None) -> Context:
+        def make_context(setup: Setup, book: OwnBook | None, outbox: Outbox = self.outbox) -> Context:
             views = (parts.portfolio, self.journal, Schedule(parts.sessions), setup, self.adjustments)
             known = self.continuous.known if self.continuous else None
             more = (book, known, self.tables.facts, parts.members)
-            return Context(self.state, self.outbox, by_name, *views, self.marks, names, *more)
+            return Context(self.state, outbox, by_name, *views, self.marks, names, *more)
 
+        own = partial(make_context, parts.strategy_setup, None)
+        self.models = Modelling(parts.sources, self.released, own, self.state, self.journal)
         self.strategy, self.contexts = gather(parts, self.state, self.outbox, make_context)
         self.context = self.contexts[0]
         self.books: Any = getattr(parts.portfolio, "books", None) if parts.books else None
@@ -249,6 +253,9 @@ class Instants:
             if len(self._prices) > 1:  # marks of several feeds are taken in the order of release
                 released.fold()
         self.tables.update()
+        if self.models.present:
+            self.delivery.doing = "models"
+            self.models.update(parts, ending)
         if parts:
             state.known_at = now
             if self.continuous is not None:
@@ -277,7 +284,9 @@ class Instants:
 
     def next_due(self) -> int:
         """Return the earliest instant at which something is due without any row."""
-        return min(self.clock.next_timer, self.agenda.next, self.portfolio.next_due(), self.tables.next)
+        return min(
+            self.clock.next_timer, self.agenda.next, self.portfolio.next_due(), self.tables.next, self.models.next
+        )
 
     def _pay(self, closes: int | None) -> None:
         """Phase 2: what is on the agenda, then what the portfolio pays and is paid."""
@@ -369,7 +378,7 @@ class Instants:
         """Note the signal rows released so far; only when they are all in the past."""
         for rows in signals_until(chunk, place):
             spec, columns = rows.spec, (rows.symbol, rows.known_at, rows.event_time, rows.values)
-            self.journal.signal_rows(spec.name, spec.fields, *columns, valid_for=spec.valid_for)
+            self.journal.signal_rows(spec.name, spec.fields, *columns, valid_for=spec.valid_for, horizon=spec.horizon)
 
 
 def _formed(parts: Releases) -> bool:

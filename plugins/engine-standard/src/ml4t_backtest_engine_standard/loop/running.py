@@ -138,6 +138,7 @@ class Running:
         parts, doing, now = self.parts, self.instants.delivery.doing, self.instants.state.now
         at_work: dict[str, object] = {"broker": parts.broker, "portfolio": parts.portfolio}
         at_work |= {"risk": self.instants.judging.judge, "batches": self.instants.clock.reading, "reporter": self._told}
+        at_work["models"] = self.instants.models.asking
         book = self.instants.outbox.book
         strategy = parts.books[book].strategy if parts.books else parts.strategy
         component = at_work.get(doing.split(".")[0], strategy)

@@ -12,16 +12,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ml4t.backtest.state import REFUSED, RunState
+from ml4t.backtest.state import RunState
+from ml4t_backtest_engine_standard.result.fates import FATES, find_fates
 from ml4t_backtest_engine_standard.result.frames import columns, words
 
 __all__ = ["Journal"]
 
 Floats: TypeAlias = "NDArray[np.float64]"
 Integers: TypeAlias = "NDArray[np.int64]"
-
-_FATES = ("unused", "stale", "late", "refused", "traded")
-_STALE, _LATE, _REFUSED, _TRADED = range(1, 5)
 
 
 class Journal:
@@ -41,7 +39,7 @@ class Journal:
         self.target_rows: list[tuple[Any, ...]] = []
         self.position_rows: list[tuple[Any, ...]] = []
         self.signal_chunks: dict[str, list[tuple[Any, ...]]] = {}
-        self.signal_fields: dict[str, tuple[tuple[str, ...], int | None]] = {}
+        self.signal_fields: dict[str, tuple[tuple[str, ...], int | None, int | None]] = {}
         self.recorded: list[dict[str, Any]] = []
         self.request_rows: list[tuple[int, int, NDArray[np.void]]] = []
 
@@ -102,7 +100,7 @@ class Journal:
         values: Floats,
         *,
         valid_for: int | None = None,
-        late: NDArray[np.bool_] | None = None,
+        horizon: int | None = None,
     ) -> None:
         """Note rows of a signal source that were released; the arrays are kept, not copied.
 
@@ -114,11 +112,10 @@ class Journal:
             event_time: int64 (n,) UTC ns.
             values: float64 (n_fields, n).
             valid_for: How long a value stays valid, ns; None means until the source's next release.
-            late: bool (n,), True where the row came after the time at which it should have been known.
+            horizon: How long after event_time a value says anything, ns; None where that is not stated.
         """
-        self.signal_fields[source] = (fields, valid_for)
-        chunk = (known_at, event_time, False if late is None else late, *values, symbol)
-        self.signal_chunks.setdefault(source, []).append(chunk)
+        self.signal_fields[source] = (fields, valid_for, horizon)
+        self.signal_chunks.setdefault(source, []).append((known_at, event_time, *values, symbol))
 
     def record(self, timestamp: int, values: Mapping[str, Any]) -> None:
         """Note what the strategy wants to see again: plain values by name."""
@@ -163,45 +160,23 @@ class Journal:
     def signals(self) -> pl.DataFrame:
         """Return what was known, a row per signal row with a column per value, and what became of it.
 
-        ``fate`` is ``traded`` when an order on the symbol was accepted while the row was valid (``used_at``:
-        when the first was made), ``refused`` when only refused ones were made, ``late`` when the row came
-        too late to be known in time, ``stale`` when the next order on the symbol was made after the row had
-        ceased to be valid, and else ``unused``. A decision to hold what is held sends no order: such a row
-        is unused.
+        ``used_at`` is when the first accepted order was made on the symbol while the row counted; the fates are those
+        of ``fates.FATES``.
         """
         sources = [self._source(source, *self.signal_fields[source]) for source in self.signal_fields]
-        return pl.concat(sources or [self._source("", (), None)], how="diagonal_relaxed")
+        return pl.concat(sources or [self._source("", (), None, None)], how="diagonal_relaxed")
 
-    def _source(self, source: str, fields: tuple[str, ...], valid_for: int | None) -> pl.DataFrame:
-        dtypes = " ".join(["i8 i8 ?", *("f8" for _ in fields), "i8"])
-        known_at, event_time, late, *values, symbol = _joined(self.signal_chunks.get(source, []), dtypes)
-        fate, used_at = self._fates(symbol, known_at, late, valid_for)
+    def _source(self, source: str, fields: tuple[str, ...], valid_for: int | None, horizon: int | None) -> pl.DataFrame:
+        chunks = self.signal_chunks.get(source, [])
+        known_at, event_time, *values, symbol = _joined(chunks, " ".join(["i8 i8", *("f8" for _ in fields), "i8"]))
+        fate, used_at = find_fates(self._state, symbol, (event_time, known_at), valid_for, horizon)
         rows = {"symbol": symbol, "event_time": event_time, "known_at": known_at, "used_at": used_at}
         frame = pl.DataFrame(columns(rows, " ".join(rows), self._state.symbols.names))
         taken = {*frame.columns, "source", "fate"}
         named = [f"{name}_value" if name in taken else name for name in fields]
         figures = {n: pl.Series(v).fill_nan(None) for n, v in zip(named, values, strict=True)}
-        fates = words(_FATES, fate, pl.Enum(_FATES))
+        fates = words(FATES, fate, pl.Enum(FATES))
         return frame.select(pl.lit(source).alias("source"), pl.all(), fate=fates, **figures)
-
-    def _fates(
-        self, symbol: Integers, known_at: Integers, late: NDArray[np.bool_], valid_for: int | None
-    ) -> tuple[NDArray[np.int8], Integers]:
-        """Meet each order with the newest row of its symbol that was known when it was made."""
-        releases = np.append(np.unique(known_at), np.iinfo(np.int64).max)
-        ends = releases[np.searchsorted(releases, known_at, "right")] if valid_for is None else known_at + valid_for
-        orders = self._state.orders.rows()
-        asked = {"symbol": orders["symbol"].astype(np.int64), "at": orders["submitted_at"]}
-        known = pl.DataFrame({"symbol": symbol, "at": known_at, "row": np.arange(len(symbol))})
-        met = pl.DataFrame({**asked, "refused": orders["status"] == REFUSED}).sort("at", maintain_order=True)
-        met = met.join_asof(known.sort("at", maintain_order=True), on="at", by="symbol", check_sortedness=False)
-        row, at, refused = (met.drop_nulls("row")[name].to_numpy() for name in ("row", "at", "refused"))
-        valid, fate, used_at = at < ends[row], np.zeros(len(symbol), np.int8), np.full(len(symbol), -1)
-        traded = np.flatnonzero(valid & ~refused)[::-1]  # of several written to one place the earliest stays
-        for rows, value in ((row[~valid], _STALE), (late, _LATE), (row[valid & refused], _REFUSED)):
-            fate[rows] = value
-        fate[row[traded]], used_at[row[traded]] = _TRADED, at[traded]
-        return fate, used_at
 
 
 def _joined(chunks: Sequence[tuple[Any, ...]], dtypes: str) -> list[NDArray[Any]]:

@@ -19,6 +19,7 @@ import numpy as np
 from ml4t.backtest.errors import DataError
 from ml4t.backtest.state import REASONS, REFUSED
 from ml4t_backtest_engine_standard.result import frames, hashes
+from ml4t_backtest_engine_standard.result.fates import FATES
 
 if TYPE_CHECKING:
     import polars as pl
@@ -144,6 +145,16 @@ class Result:
 
     @property
     @_kept
+    def signal_counts(self) -> Mapping[str, Mapping[str, int]]:
+        """Rows of each signal source, by its name: ``rows`` of all, and how many had each fate."""
+        frame, counts = self.signals, dict[str, dict[str, int]]()
+        for name in self.journal.signal_fields:
+            fates = frame.filter(frame["source"] == name)["fate"]
+            counts[name] = {"rows": len(fates), **{fate: int((fates == fate).sum()) for fate in FATES}}
+        return counts
+
+    @property
+    @_kept
     def records(self) -> pl.DataFrame:
         """Values that the strategy recorded."""
         return self.journal.records()
@@ -185,6 +196,7 @@ class Result:
         """How the run ended, what it was made of and its fingerprints; plain values, secrets left out."""
         ending = {"schema": 1, "name": self.name, "status": self.status, "error": self.error}
         findings = {"flags": self.flags, "notes": self.notes, "findings": self.findings, "counts": self.counts}
+        findings["signals"] = self.signal_counts
         fingerprints = {"decision_hash": self.decision_hash, "result_hash": self.result_hash}
         return {**ending, **_plain({**self.origin, **findings, "platform": _platform()}), **fingerprints}
 
