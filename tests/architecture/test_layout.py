@@ -97,6 +97,16 @@ def test_the_default_install_holds_every_plugin_but_the_testkit(repository):
     assert {"ml4t-backtest-kernel", *(f"ml4t-backtest-{name}" for name in folders)} == depends
 
 
+def test_every_contrib_distribution_is_behind_an_extra_and_tested_here(repository):
+    """Nobody gets it unasked, everybody can ask for it, and one run of the tests covers it."""
+    root = tomllib.loads((repository / "pyproject.toml").read_text())
+    extras = [name for names in root["project"]["optional-dependencies"].values() for name in names]
+    names = {f"ml4t-backtest-{path.parent.name}" for path in repository.glob("contrib/*/pyproject.toml")}
+    assert names == {requirement.split(">")[0] for requirement in extras} - {"ml4t-backtest-testkit"}
+    assert names <= set(root["dependency-groups"]["dev"])
+    assert not names & {requirement.split(">")[0] for requirement in root["project"]["dependencies"]}
+
+
 @pytest.fixture
 def plugin(tmp_path: Path) -> Path:
     """A complete plugin called feed-moon."""
