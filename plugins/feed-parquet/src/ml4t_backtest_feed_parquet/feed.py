@@ -29,12 +29,15 @@ class ParquetFeedConfig(FeedConfig):
         hive: Whether folders ``key=value`` on the way to the files are columns of their rows.
         storage_options: How URLs are opened, such as ``{ aws_region = "eu-west-1" }``; run files are kept with the
             results, so that keys belong into the environment.
+        stream: Whether the rows of local files are checked while the run goes on rather than before it; by default
+            where there are more than 4 million.
     """
 
     path: str | tuple[str, ...]
     symbol_from: Literal["column", "filename"] = "column"
     hive: bool = True
     storage_options: Mapping[str, str] = field(default_factory=dict)
+    stream: bool | None = None
 
 
 class ParquetDataFeed(CheckedSource, DataFeed):
@@ -59,11 +62,18 @@ class ParquetDataFeed(CheckedSource, DataFeed):
             self._files, lambda file: self._one(file, glob=False).select(pl.len()).collect().item()
         )
         self.rows = self._gate.open_rows(
-            self._scan(), self._config, window, name=self._setup.name, origin=self._origin, place=place
+            self._scan(),
+            self._config,
+            window,
+            name=self._setup.name,
+            origin=self._origin,
+            place=place,
+            files=self._files,
+            stream=self._config.stream,
         )
 
     def digest(self) -> str:
-        """SHA-256 (hex) of the files' bytes; of URLs, that of the columns read."""
+        """SHA-256 (hex) of the compressed bytes of the columns and row groups read; of URLs, that of the columns."""
         return self._gate.digest_files(self._files, self.rows)
 
     def _scan(self) -> pl.LazyFrame:

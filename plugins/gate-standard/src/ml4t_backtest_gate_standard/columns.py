@@ -49,6 +49,7 @@ class Arrangement:
         fields: Value columns in order.
         columns: Column of the input by the name it gets; there is no ``symbol`` where the settings name one.
         notes: Columns that were taken for others, one sentence each.
+        shift: How long (ns) after its stamp in the input a row happened, where the one is the other's column.
 
     Raises:
         DataError: Columns are missing; shows the settings that would map them.
@@ -85,7 +86,7 @@ class Arrangement:
         taken = [(name, column) for name, column in self.columns.items() if name != column]
         taken = [(name, column) for name, column in taken if name not in self._mapped]
         self.notes = [f"{origin}: column {column} is taken for {name}" for name, column in taken]
-        self._shift = self._last_of_bar(config) if isinstance(config, FeedConfig) else 0
+        self.shift = self._last_of_bar(config) if isinstance(config, FeedConfig) else 0
 
     def expressions(self, config: FeedConfig | SignalConfig) -> list[pl.Expr]:
         """Return what to select from the input to have the source's columns."""
@@ -95,8 +96,8 @@ class Arrangement:
             if not isinstance(self._schema[self.columns["symbol"]], pl.Categorical | pl.Enum):
                 symbol = symbol.cast(pl.String)
         rest = {name: pl.col(column) for name, column in self.columns.items() if name != "symbol"}
-        if self._shift:
-            rest["event_time"] = rest["event_time"] + timedelta(microseconds=self._shift // 1000)
+        if self.shift:
+            rest["event_time"] = rest["event_time"] + timedelta(microseconds=self.shift // 1000)
         return [symbol.alias("symbol"), *(column.alias(name) for name, column in rest.items())]
 
     def _last_of_bar(self, config: FeedConfig) -> int:

@@ -18,6 +18,8 @@ from ml4t.backtest.errors import DataError
 from ml4t.backtest.interfaces import Setup
 from ml4t.backtest.interfaces.gate import Location, OpenRows
 from ml4t_backtest_gate_standard.frames import digest_frame
+from ml4t_backtest_gate_standard.rows import OpenRows as ReadRows
+from ml4t_backtest_gate_standard.streamed import StreamedRows
 
 __all__ = ["digest_files", "find_files", "partitions", "place_in"]
 
@@ -142,8 +144,11 @@ def digest_files(files: Sequence[Location], rows: OpenRows | None = None) -> str
 
     Args:
         files: The files.
-        rows: What was read; of URLs the columns of these rows are taken instead of bytes.
+        rows: What was read; of URLs the columns of these rows are taken instead of bytes, of local Parquet files the
+            compressed bytes of the columns and row groups that were needed.
     """
+    if isinstance(rows, ReadRows | StreamedRows) and rows.extent is not None:
+        return rows.extent.digest()
     if any(isinstance(file, str) for file in files):
         return "" if rows is None else _digest_rows(rows)
     digests = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -14,13 +14,18 @@ import polars as pl
 from ml4t.backtest.core.stamps import StampRule, parse_duration
 from ml4t.backtest.errors import DataError
 from ml4t.backtest.interfaces import SourceSpec, Window
-from ml4t.backtest.interfaces.gate import FeedConfig, SignalConfig, SourceConfig
+from ml4t.backtest.interfaces.gate import FeedConfig, Location, SignalConfig, SourceConfig
 from ml4t_backtest_gate_standard.checks import RowGate
 from ml4t_backtest_gate_standard.columns import Arrangement
+from ml4t_backtest_gate_standard.extent import Extent
 from ml4t_backtest_gate_standard.findings.judge import Judge, Looked
 from ml4t_backtest_gate_standard.stamps import resolve_stamps, zone_key
+from ml4t_backtest_gate_standard.streamed import StreamedRows, needs_sorting
+from ml4t_backtest_gate_standard.streaming import LARGE, PIECE
 
 __all__ = ["OpenRows", "open_rows"]
+
+_HEAD = 1_000  # rows that say whether stamps are session labels
 
 
 @dataclass(eq=False)
@@ -32,6 +37,8 @@ class OpenRows:
         notes: Findings that do not stop a run.
         plan: The rows as a query, in time order.
         frame: The rows, where they were read whole.
+        batch_rows: Rows per batch; 0 for all at once.
+        extent: What is read of local Parquet files; None for other inputs.
     """
 
     spec: SourceSpec
@@ -39,12 +46,21 @@ class OpenRows:
     plan: pl.LazyFrame
     frame: pl.DataFrame | None
     batch_rows: int
+    extent: Extent | None = None
+
+    @property
+    def read(self) -> dict[str, int]:
+        """Rows of the row groups read, and bytes read and there; empty where that is not known."""
+        return self.extent.read if self.extent else {}
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """Yield the rows in time order, at most ``batch_rows`` at a time."""
         whole = [] if self.frame is None else [self.frame]
         for part in whole or self.plan.collect_batches(chunk_size=self.batch_rows):
             yield from part.iter_slices(self.batch_rows or max(1, part.height))
+
+    def close(self) -> None:
+        """Let go of nothing: there is no thread and no file."""
 
 
 def open_rows(
@@ -55,8 +71,10 @@ def open_rows(
     name: str,
     origin: str,
     place: Callable[[int], str] | None = None,
+    files: Sequence[Location] = (),
+    stream: bool | None = None,
     judge: Judge | None = None,
-) -> OpenRows:
+) -> OpenRows | StreamedRows:
     """Read, check and order the rows of an input.
 
     Args:
@@ -66,6 +84,8 @@ def open_rows(
         name: Name of the source in the run.
         origin: File or frame, for messages.
         place: Names a row by its number in ``source``; by default ``<origin> row <n>``.
+        files: The Parquet files that the input is made of, in order.
+        stream: Whether rows of local files are checked while the run goes on; None where there are many.
         judge: How severe each fault is, and who keeps what is found.
 
     Raises:
@@ -82,25 +102,56 @@ def open_rows(
     if not isinstance(dtype, pl.Date | pl.Datetime):
         _settle(found, config, dtype, False, origin)
     select = found.expressions(config)
-    conditions = _inside(time, dtype, window, config, origin)
+    edges = _edges(dtype, window, config, origin)
+    conditions = _inside(time, dtype, edges)
     if config.symbols:
         conditions.append(pl.col("symbol").cast(pl.String).is_in(list(config.symbols)))
-    plan = source.select(select).filter(pl.lit(True), *conditions)
+    extent = _extent(files, found, config, edges)
+    needed = extent.cut(source) if extent else source
+    plan = needed.select(select).filter(pl.lit(True), *conditions)
 
     def place_of(row: int) -> str:
         numbered = source.with_row_index("#").select("#", *select).filter(pl.lit(True), *conditions)
         number = numbered.slice(row, 1).select("#").collect().item() if conditions else row
         return place(number) if place else f"{origin} row {number}"
 
-    def gate_of(parts: Iterable[pl.DataFrame]) -> RowGate:
+    def new_gate(place: Callable[[int], str]) -> RowGate:
         gate = RowGate(origin=origin, kind=found.kind, time_column=time, fields=found.fields, sort=config.sort)
-        gate.allow_negative, gate.place, gate.judge = feed.allow_negative_prices, place_of, judge
+        gate.allow_negative, gate.place, gate.judge = feed.allow_negative_prices, place, judge
+        return gate
+
+    def gate_of(parts: Iterable[pl.DataFrame]) -> RowGate:
+        gate = new_gate(place_of)
         for part in parts:
             gate.check(part)
         return gate
 
+    large = extent is not None and extent.rows > LARGE if stream is None else stream and extent is not None
+    if extent is not None and large and not judge.survey:
+        with _readable(origin):
+            head = gate_of([plan.head(_HEAD).collect()])
+            stamps = found.columns[time]
+            spills = needs_sorting(extent, plan, stamps, time, sort=config.sort)
+        head.raise_if_any()
+        if head.rows:  # else what follows says why
+            settled = _settle(found, config, dtype, head.all_midnight, origin)
+            return StreamedRows(
+                spec=_spec(found, settled, config, name, origin),
+                plan=plan,
+                extent=extent,
+                gate_of=new_gate,
+                place_of=place_of,
+                said=[*found.notes, *_remarks(found, config, origin)],
+                keys=[time, "symbol", *found.times[1:]] if found.kind in ("bar", "signal") else [time],
+                stamps=stamps,
+                spills=spills,
+                sort=config.sort,
+                labels=settled.convention == "label" and dtype != pl.Date,
+                symbols=config.symbols,
+                batch_rows=config.batch_rows,
+            )
     with _readable(origin):
-        gate, frame = _pass_through(plan, gate_of, config)
+        gate, frame = _pass_through(plan, gate_of, PIECE if large and judge.survey else config.batch_rows, config.sort)
     if not gate.rows:
         reason = " for these symbols between start and end" if conditions else ""
         raise DataError(f"{origin}: no rows{reason}; correct the input or what is asked of it")
@@ -121,19 +172,29 @@ def open_rows(
         plan = plan.with_columns(pl.col(time).dt.date())
         frame = None if frame is None else frame.with_columns(pl.col(time).dt.date())
     notes = list(found.notes)
-    if frame is not None and _streams(config):
+    if frame is not None and config.batch_rows and not config.sort:
         notes.append(f"{origin}: rows are not in time order, so that they were read at once")
-    notes += [*_remarks(plan, found, config, origin), *gate.notes()]
-    looked.spec = _spec(found, settled, config, name, origin)
-    return OpenRows(looked.spec, tuple(notes), plan, frame, config.batch_rows)
-
-
-def _remarks(plan: pl.LazyFrame, found: Arrangement, config: FeedConfig | SignalConfig, origin: str) -> Iterator[str]:
-    """Yield what the settings ask for and the rows do not have, and what they leave open."""
     if config.symbols:
         there = plan.select(pl.col("symbol").cast(pl.String).unique()).collect()["symbol"].to_list()
         if missing := [name for name in config.symbols if name not in there]:
-            yield f"{origin}: no rows of {', '.join(missing)}"
+            notes.append(f"{origin}: no rows of {', '.join(missing)}")
+    notes += [*_remarks(found, config, origin), *gate.notes()]
+    looked.spec = _spec(found, settled, config, name, origin)
+    return OpenRows(looked.spec, tuple(notes), plan, frame, config.batch_rows, extent)
+
+
+def _extent(
+    files: Sequence[Location], found: Arrangement, config: SourceConfig, edges: tuple[int | None, int | None]
+) -> Extent | None:
+    """Return what is read of Parquet files; None where they are elsewhere or there are none."""
+    columns = found.columns
+    first, last = (None if edge is None else edge - found.shift for edge in edges)
+    symbols = (columns["symbol"], config.symbols) if config.symbols and "symbol" in columns else None
+    return Extent.of(files, columns.values(), columns[found.times[0]], (first, last), symbols)
+
+
+def _remarks(found: Arrangement, config: FeedConfig | SignalConfig, origin: str) -> Iterator[str]:
+    """Yield what the settings leave open."""
     if found.kind == "bar" and isinstance(config, FeedConfig) and config.prices is None:
         yield f'{origin}: prices are taken as raw; say so with `prices = "raw"`, or "split" or "total"'
 
@@ -151,15 +212,11 @@ def _spec(found: Arrangement, rule: StampRule, config: FeedConfig | SignalConfig
     )
 
 
-def _streams(config: SourceConfig) -> bool:
-    return config.batch_rows > 0 and not config.sort
-
-
 def _pass_through(
-    plan: pl.LazyFrame, gate_of: Callable[[Iterable[pl.DataFrame]], RowGate], config: SourceConfig
+    plan: pl.LazyFrame, gate_of: Callable[[Iterable[pl.DataFrame]], RowGate], batch_rows: int, sort: bool
 ) -> tuple[RowGate, pl.DataFrame | None]:
     """Check all rows piece by piece, or at once where they cannot be read so; then they are returned too."""
-    if _streams(config) and (gate := gate_of(plan.collect_batches(chunk_size=config.batch_rows))).in_time_order:
+    if batch_rows and not sort and (gate := gate_of(plan.collect_batches(chunk_size=batch_rows))).in_time_order:
         return gate, None
     frame = plan.collect()
     return gate_of([frame]), frame
@@ -203,21 +260,30 @@ def _readable(origin: str) -> Iterator[None]:
         raise DataError(f"{origin}: cannot be read: {fault}") from error
 
 
-def _inside(time: str, dtype: pl.DataType, window: Window, config: SourceConfig, origin: str) -> list[pl.Expr]:
-    """Return what holds for stamps of the days of a window, in the stamps' own zone."""
+def _edges(dtype: pl.DataType, window: Window, config: SourceConfig, origin: str) -> tuple[int | None, int | None]:
+    """Return the first midnight of a window and the one after it, in the stamps' own zone, as ns of the stamps."""
     if not isinstance(dtype, pl.Date | pl.Datetime):
-        return []
+        return None, None
     own, local = (dtype.time_zone, config.timezone) if isinstance(dtype, pl.Datetime) else (None, None)
     zone = ZoneInfo(own or zone_key(local or "UTC", origin))
 
-    def midnight(instant: int, later: int) -> pl.Expr:
+    def midnight(instant: int, later: int) -> int:
         day = (datetime.fromtimestamp(instant // 10**9, UTC).astimezone(zone) + timedelta(days=later)).date()
-        if isinstance(dtype, pl.Date):
-            return pl.lit(day)
         start = datetime(day.year, day.month, day.day, tzinfo=zone if own else UTC)
-        milliseconds = (start - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
-        return pl.lit(milliseconds).cast(pl.Datetime("ms", dtype.time_zone)).cast(dtype)
+        return (start - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1) * 10**6
 
     latency = parse_duration(config.latency, f"{origin}: latency") if config.latency else 0
-    first = [] if window.first is None else [pl.col(time) >= midnight(window.first - latency, 0)]
-    return first + ([] if window.last is None else [pl.col(time) < midnight(window.last, 1)])
+    first = None if window.first is None else midnight(window.first - latency, 0)
+    return first, None if window.last is None else midnight(window.last, 1)
+
+
+def _inside(time: str, dtype: pl.DataType, edges: tuple[int | None, int | None]) -> list[pl.Expr]:
+    """Return what holds for stamps between two edges, the second one left out."""
+
+    def literal(edge: int) -> pl.Expr:
+        zone = dtype.time_zone if isinstance(dtype, pl.Datetime) else None
+        return pl.lit(edge // 10**6).cast(pl.Datetime("ms", zone)).cast(dtype)
+
+    first, last = edges
+    conditions = [] if first is None else [pl.col(time) >= literal(first)]
+    return conditions + ([] if last is None else [pl.col(time) < literal(last)])

@@ -99,6 +99,10 @@ class Source(ABC):
         """Findings that do not stop a run (nulls, adjusted prices …), one sentence each."""
         return ()
 
+    def read(self) -> dict[str, int]:
+        """``rows``, ``bytes_read`` and ``bytes_total``, for the manifest; empty when the source cannot say."""
+        return {}
+
     def close(self) -> None:
         """Let go of files; called exactly once, also after an error."""
         return None

@@ -121,13 +121,23 @@ class Arrangement(Protocol):
 
 
 class OpenRows(Protocol):
-    """Checked rows of one source: its ``spec``, and findings that do not stop a run, one sentence each."""
+    """Checked rows of one source: its ``spec``, findings that do not stop a run, and how much was ``read``."""
 
     spec: SourceSpec
-    notes: tuple[str, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Findings, one sentence each; complete once the rows are through."""
+
+    @property
+    def read(self) -> dict[str, int]:
+        """``rows``, ``bytes_read`` and ``bytes_total``; empty where that is not known."""
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """Yield the rows in time order, at most ``batch_rows`` at a time."""
+
+    def close(self) -> None:
+        """End threads and remove temporary files."""
 
 
 class Gate(Protocol):
@@ -146,6 +156,8 @@ class Gate(Protocol):
         name: str,
         origin: str,
         place: Place | None = None,
+        files: Sequence[Location] = (),
+        stream: bool | None = None,
     ) -> OpenRows:
         """Map the columns of an input, keep the run's window, check every row and put rows in time order.
 
@@ -156,6 +168,8 @@ class Gate(Protocol):
             name: Name of the source in the run.
             origin: File or frame, for messages.
             place: Names a row by its number in ``source``; by default ``<origin> row <n>``.
+            files: The Parquet files that the input is made of, in order; only needed row groups are then read.
+            stream: Whether rows of local files are checked while the run goes on; None where they are many.
         """
 
     def arrange(self, schema: pl.Schema, config: Settings, origin: str) -> Arrangement:
@@ -222,8 +236,14 @@ class CheckedSource(Source):
         """Findings that do not stop a run, one sentence each."""
         return self._opened.notes
 
+    def read(self) -> dict[str, int]:
+        """Rows and bytes read, and bytes there are."""
+        return self._opened.read
+
     def close(self) -> None:
         """Let go of the rows."""
+        if self.rows is not None:
+            self.rows.close()
         self.rows = None
 
     @property
