@@ -1,6 +1,7 @@
 """The same data gives the same run, in whatever form, order or type it comes."""
 
 import gzip
+import os
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -73,7 +74,7 @@ def hashes(folder: Path, feed: dict) -> tuple[str, str]:
         feed=table,
         strategy=Churn(),
         broker={"slippage": {"use": "bps", "bps": 2.0}, "commission": {"use": "percent", "rate": 0.0005}},
-        account={"type": "unlimited"},
+        account={"type": "unlimited", "on_silence": "hold"},
         seed=3,
         reporter=[],
     ).run()
@@ -376,3 +377,36 @@ def test_other_data_give_another_run(tmp_path, expected):
     for changed in (last, daily().slice(1)):
         feed = {"prices": "raw", "use": "frame", "frame": changed}
         assert expected["daily"] != hashes(tmp_path, feed)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("us_equity_daily_lean", {}), ("us_equity_minute_trades_lean", {"bar": "1m", "stamp": "open"})],
+)
+def test_real_prices_give_the_same_run_in_any_form(tmp_path, name, settings):
+    """Splits, holes, reused tickers and rows before and after hours included."""
+    shared = Path(os.environ.get("ML4T_BACKTEST_SHARED", Path(__file__).resolve().parents[3] / "shared"))
+    if not (shared / "data").is_dir():
+        pytest.skip(f"needs real market data in {shared / 'data'}; set ML4T_BACKTEST_SHARED")
+    frame = pl.read_parquet(shared / "data" / f"{name}.parquet").filter(
+        pl.col("timestamp") >= datetime(2013, 1, 1, tzinfo=UTC)
+    )
+    settings = {"prices": "raw", **settings}
+    forms = {
+        "parquet": parquet(),
+        "csv": csv(),
+        "ipc": stream("write_ipc", "rows.arrow"),
+        "partitions": DAILY["partitions by symbol"],
+        "a file per symbol": DAILY["a file per symbol"],
+        "shuffled": parquet(shuffled, sort=True),
+        "polars": memory(),
+        "arrow": memory(lambda rows: rows.to_arrow()),
+        "delta": delta,
+        "duckdb": database(shuffled),
+    }
+    found = {}
+    for form, make in forms.items():
+        folder = tmp_path / form
+        folder.mkdir()
+        found[form] = hashes(folder, {**settings, **make(folder, frame)})
+    assert {found["parquet"]} == set(found.values()), found
