@@ -177,12 +177,26 @@ class Context(Protocol):
     def subscribe(self, feed: str, fields: Any = None, *, history: int = 1, adjust: Any = None) -> None:
         """Declare how many bars of a feed ``history`` and ``window`` may reach back; use it in ``on_start``.
 
-        ``fields`` is None for all, a name or a tuple of names. ``adjust`` says what both are adjusted for as of now:
-        ``"split"``, the default for raw prices, ``"total"`` or ``"raw"``.
+        ``fields``, a name or a tuple of names, are the only ones that both may read; None for all. ``adjust`` says what
+        both are adjusted for as of now: ``"split"``, the default for raw prices, ``"total"`` or ``"raw"``.
         """
 
-    def history(self, field: str, bars: int, *, feed: str | None = None, symbol: str | None = None) -> Floats:
-        """Return the last bars of one feed, float64 (bars, n_symbols) or (bars,), oldest first, NaN where no bar."""
+    def history(
+        self, field: str, bars: int, *, feed: Any = None, symbol: Any = None, adjust: Any = None, fill: Any = None
+    ) -> Floats:
+        """Return the last bars of one feed, float64 (bars, n_symbols) or (bars,), oldest first, NaN where no bar.
+
+        Args:
+            field: Name of the field.
+            bars: Bars of that feed, the newest included.
+            feed: Name of a feed or signal source; None for the first feed.
+            symbol: The only symbol wanted; None for all.
+            adjust: As for ``subscribe``; None for what was said there.
+            fill: How old a value may be that stands for a missing one: bars, or a duration such as ``"3d"``.
+        """
+
+    def history_frame(self, field: str, bars: int, *, feed: Any = None, adjust: Any = None, fill: Any = None) -> Any:
+        """Return ``history`` as a polars frame: ``timestamp``, the end of each bar, and a column per symbol."""
 
     def window(
         self, feed: str, fields: Any = None, *, since: Moment = None, until: Moment = None, versions: Any = "newest"
@@ -214,8 +228,11 @@ class Context(Protocol):
     def signal(self, name: str) -> Floats:
         """Return a signal's values known and valid now, float64 (n,), NaN where there is none."""
 
-    def signal_age(self, name: str) -> int:
-        """Return ns since the signal's newest release; the whole run's time before the first."""
+    def signal_age(self, name: str, symbol: Any = None) -> Any:
+        """Return ns since the signal's newest release; the whole run's time before the first.
+
+        With a symbol: ns since the row that counts for it was known, -1 where none was; with several: int64 (k,).
+        """
 
     def signal_updated(self, name: str) -> NDArray[np.bool_]:
         """Return which symbols got a value in this very instant, bool (n,)."""

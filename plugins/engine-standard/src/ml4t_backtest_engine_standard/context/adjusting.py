@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ml4t.backtest.core.pit import Released
 from ml4t.backtest.state import RunState
 
-__all__ = ["Adjustments", "Basis"]
+__all__ = ["Adjustments", "Basis", "formed_at"]
 
 Basis: TypeAlias = Literal["raw", "split", "total"]
 Floats: TypeAlias = NDArray[np.float64]
@@ -76,7 +76,7 @@ class Adjustments:
         stages = self._needed(field, basis)
         if not stages or not raw.size:
             return raw
-        formed = _formed_at(released, bars, raw.shape[1])
+        formed = formed_at(released, bars, raw.shape[1])
         oldest = int(formed.min(initial=np.iinfo(np.int64).max, where=formed > 0))
         stages = stages[bisect_left(stages, oldest, key=attrgetter("at")) :]
         if not stages:
@@ -130,8 +130,14 @@ def _adjusted(values: Floats, field: str, ratio: Any, factor: Any) -> Floats:
     return np.asarray(values * ratio if field in _SIZES else values / ratio * factor)
 
 
-def _formed_at(released: Released, bars: int, width: int) -> NDArray[np.int64]:
-    """Return when each value of ``released.history`` formed, int64 (bars, width), UTC ns; 0 where there is none."""
+def formed_at(released: Released, bars: int, width: int) -> NDArray[np.int64]:
+    """Return when each value of ``released.history`` formed, int64 (bars, width), UTC ns; 0 where there is none.
+
+    Args:
+        released: The feed, asked for its history before.
+        bars: Instants, the newest included.
+        width: Symbols.
+    """
     have = min(bars, len(released._starts))
     starts = released._starts[len(released._starts) - have :]
     place = slice(starts[0] if have else 0, released.count)

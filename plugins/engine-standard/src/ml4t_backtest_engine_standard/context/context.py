@@ -9,11 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from ml4t.backtest.core.pit import Released
-from ml4t.backtest.core.sessions import to_ns
 from ml4t.backtest.errors import LookAheadError, RunError
 from ml4t.backtest.interfaces.context import Position, Session
 from ml4t.backtest.interfaces.portfolio import Portfolio as Accounting
@@ -23,10 +21,11 @@ from ml4t_backtest_engine_standard.assembly.facts import MEMBER
 from ml4t_backtest_engine_standard.context.adjusting import Adjustments, Basis
 from ml4t_backtest_engine_standard.context.continuous import Series
 from ml4t_backtest_engine_standard.context.handles import to_datetime
+from ml4t_backtest_engine_standard.context.history import LookingBack
 from ml4t_backtest_engine_standard.context.outbox import Outbox
 from ml4t_backtest_engine_standard.context.portfolio import Portfolio
 from ml4t_backtest_engine_standard.context.sizing import Sizer
-from ml4t_backtest_engine_standard.context.tables import AsOf, Facts
+from ml4t_backtest_engine_standard.context.tables import Facts
 from ml4t_backtest_engine_standard.loop.marks import Marks
 from ml4t_backtest_engine_standard.result.journal import Journal
 from ml4t_backtest_engine_standard.schedule import Schedule
@@ -34,7 +33,6 @@ from ml4t_backtest_engine_standard.schedule import Schedule
 __all__ = ["Context", "OwnBook"]
 
 Floats = NDArray[np.float64]
-_EARLIEST, _LATEST = -(2**63), 2**63 - 1
 
 
 class OwnBook(NamedTuple):
@@ -46,7 +44,7 @@ class OwnBook(NamedTuple):
     numbering: tuple[int, int]
 
 
-class Context(AsOf):
+class Context(LookingBack):
     """The strategy's view of the run.
 
     It holds released columns, the run's own columns and the outbox, and no engine, broker, bus or feed.
@@ -90,6 +88,7 @@ class Context(AsOf):
         self._series = dict(series or {})
         self._facts, self._members = dict(facts or {}), members
         self._bases: dict[str, Basis] = {}
+        self._declared: dict[str, list[str]] = {}
         self._clients, self._tags = {}, {}
         self._opening: int | None = None
         self._book = "" if book is None else book.name
@@ -156,71 +155,6 @@ class Context(AsOf):
             out &= self.asof(self._members, MEMBER) == 1.0
         return np.asarray(out)
 
-    def subscribe(
-        self,
-        feed: str,
-        fields: tuple[str, ...] | str | None = None,
-        *,
-        history: int = 1,
-        adjust: Basis | None = None,
-    ) -> None:
-        """Declare how many bars of a feed ``history`` and ``window`` may reach back; use it in ``on_start``.
-
-        Args:
-            feed: Name of a feed or signal source.
-            fields: Fields meant, checked against the feed; None for all.
-            history: Bars (instants of that feed) to keep, the newest included.
-            adjust: What ``history`` and ``window`` are adjusted for, as of now: ``split`` (the default for raw
-                prices), ``total`` (dividends and spin-offs too) or ``raw`` (nothing).
-        """
-        released = self._feed(feed)
-        if adjust not in (None, "raw", "split", "total"):
-            raise RunError(f'adjust of {feed!r} was {adjust!r}: it is "raw", "split" or "total"')
-        if adjust is not None:
-            self._bases[released.spec.name] = adjust
-        for field in (fields,) if isinstance(fields, str) else fields or ():
-            released.column(field)
-        released.keep(history)
-
-    def history(self, field: str, bars: int, *, feed: str | None = None, symbol: str | None = None) -> Floats:
-        """Return the last bars of one feed, float64 (bars, n_symbols), oldest first, NaN where no bar.
-
-        With ``symbol``: float64 (bars,). Read-only; it never changes later. Bars before an action are adjusted as
-        ``subscribe`` says; the newest bar is as it was.
-        """
-        released = self._feed(feed)
-        out = self._adjustments.history(released, field, bars, self._basis(released))
-        return out if symbol is None else out[:, self.index(symbol)]
-
-    def window(
-        self,
-        feed: str,
-        fields: tuple[str, ...] | str | None = None,
-        *,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        versions: Literal["newest", "all"] = "newest",
-    ) -> pl.DataFrame:
-        """Return released rows of a feed or table as a frame: symbol, event_time, known_at, fields.
-
-        Args:
-            feed: Name of a feed or signal source, of which ``subscribe(history=)`` says how many instants are kept;
-                or of a table, of which all rows known now are.
-            fields: Fields; None for all.
-            since, until: Bounds on event_time, inclusive, zone-aware; None for open.
-            versions: Of a table, whether rows that were restated are wanted too.
-        """
-        first = _EARLIEST if since is None else _to_ns(since)
-        last = _LATEST if until is None else _to_ns(until)
-        fields = (fields,) if isinstance(fields, str) else fields
-        if versions not in ("newest", "all"):
-            raise RunError(f'versions was {versions!r}: it is "newest" or "all"')
-        if feed in self._facts:
-            return self._facts[feed].frame(self._state.symbols.names, fields, (first, last), versions == "all")
-        released = self._feed(feed)
-        frame = _window(released, self._state.symbols.names, fields or released.spec.fields, first, last)
-        return self._adjustments.window(released, frame, self._basis(released))
-
     def price(self, symbol: str | None = None) -> Any:
         """Return the last known price of a symbol, or of all, float64 (n,); NaN before the first."""
         self._marks.fold()
@@ -237,9 +171,19 @@ class Context(AsOf):
         """Return a signal's values known and valid now, float64 (n,), NaN where there is none."""
         return self._signal(name).dense(name)
 
-    def signal_age(self, name: str) -> int:
-        """Return ns since the signal's newest release; the whole run's time before the first."""
-        return self._state.now - self._signal(name).newest
+    def signal_age(self, name: str, symbol: str | Sequence[str] | None = None) -> Any:
+        """Return ns since the signal's newest release; the whole run's time before the first.
+
+        With a symbol: ns since the row that counts for it was known, -1 where none was; with several: int64 (k,).
+        """
+        released = self._signal(name)
+        if symbol is None:
+            return self._state.now - released.newest
+        since = released.known_since()
+        ages = np.where(since < 0, -1, self._state.now - since)
+        if isinstance(symbol, str):
+            return int(ages[self.index(symbol)])
+        return ages[[self.index(each) for each in symbol]]
 
     def signal_updated(self, name: str) -> NDArray[np.bool_]:
         """Return which symbols got a value in this very instant, bool (n,)."""
@@ -247,20 +191,6 @@ class Context(AsOf):
         if released.newest != self._state.now:
             return np.zeros(len(self._state.symbols), np.bool_)
         return released.updated()
-
-    def _basis(self, released: Released) -> Basis:
-        """Return what a feed's history is adjusted for."""
-        priced = released.spec.kind in ("bar", "quote", "trade")
-        usual: Basis = "split" if priced and released.spec.prices in (None, "raw") else "raw"
-        return self._bases.get(released.spec.name, usual)
-
-    def _feed(self, name: str | None) -> Released:
-        if name is None:
-            return self._prices[0]
-        if name not in self._released:
-            known = ", ".join([*self._released, *self._facts])
-            raise LookAheadError(f"there is no feed, signal source or table {name!r}; known are {known}")
-        return self._released[name]
 
     def _signal(self, name: str) -> Released:
         if name not in self._signals:
@@ -302,24 +232,3 @@ class Context(AsOf):
             raise RunError("record keeps the instant as timestamp: give the figure another name")
         named: dict[str, float | str] = {name: float(value) for name, value in values.items()}
         self._journal.record(self._state.now, {"book": self._book, **named} if self._book else named)
-
-
-def _window(released: Released, symbols: Sequence[str], fields: Sequence[str], since: int, until: int) -> pl.DataFrame:
-    """Return the kept rows with ``since <= event_time <= until`` as a frame of its own memory."""
-    ids, times, values = released.kept()
-    place = np.flatnonzero((times[0] >= since) & (times[0] <= until))
-    names = np.array(symbols, dtype=object)
-    return pl.DataFrame(
-        {
-            "symbol": pl.Series(names[ids[place]].tolist(), dtype=pl.String),
-            "event_time": pl.Series(times[0, place]).cast(pl.Datetime("ns", "UTC")),
-            "known_at": pl.Series(times[1, place]).cast(pl.Datetime("ns", "UTC")),
-            **{name: values[released.row(name), place] for name in fields},
-        }
-    )
-
-
-def _to_ns(moment: datetime) -> int:
-    if moment.tzinfo is None:
-        raise LookAheadError(f"{moment.isoformat()} has no time zone: give a zone-aware datetime")
-    return to_ns(moment)

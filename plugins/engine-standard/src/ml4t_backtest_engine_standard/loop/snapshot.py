@@ -23,7 +23,7 @@ from ml4t_backtest_engine_standard.loop.instant import Instants
 
 __all__ = ["restore", "save"]
 
-_VERSION = 4
+_VERSION = 5
 _TABLES = ("orders", "order_events", "fills", "ledger", "equity", "terms")
 _ARRAYS = ("instruments", "books", "positions", "accounts")
 # Signal rows are noted again when their rows are released again.
@@ -54,6 +54,7 @@ def save(path: Path, instants: Instants) -> None:
                 "state": plain.pack(dict(strategy.get_state())),
                 "rng": plain.pack(context.rng.bit_generator.state),
                 "bases": context._bases,
+                "declared": context._declared,
                 "schedules": context._schedule.specs,
                 "baskets": context._sizer.baskets,
             }
@@ -92,6 +93,7 @@ def restore(path: Path, instants: Instants, *, fast: bool) -> Iterator[int]:
     members = list(zip(strategies, instants.contexts, meta["strategies"], strict=True))
     for strategy, context, kept in members:
         context._bases.update(kept["bases"])
+        context._declared.update(kept["declared"])
         for name, rule, at, tz in kept["schedules"]:
             context._schedule.add(getattr(strategy, name), rule, at, tz)
     instants.start, instants.quiet_until = meta["now"] + 1, meta["now"]
