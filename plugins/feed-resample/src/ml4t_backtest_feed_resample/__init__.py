@@ -1,0 +1,1 @@
+"""Bars made of the bars, quotes or trades of another feed."""
