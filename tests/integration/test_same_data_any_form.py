@@ -235,6 +235,21 @@ DAILY = {
     "parquet, symbol after symbol": parquet(by_symbol),
     "parquet, symbols in no order within days": parquet(within_days),
     "parquet, shuffled": parquet(shuffled, sort=True),
+    "parquet, streamed": parquet(options={"row_group_size": 7}, stream=True),
+    "parquet, streamed, symbol after symbol": parquet(by_symbol, options={"row_group_size": 7}, stream=True),
+    "parquet, streamed, shuffled": parquet(shuffled, options={"row_group_size": 7}, sort=True, stream=True),
+    "parquet, streamed, other types": parquet(whole_cents, stream=True),
+    "partitions by symbol, streamed": pieces(
+        lambda row: f"symbol={row['symbol']}/0.parquet", write_parquet, "symbol", use="parquet", stream=True
+    ),
+    "a file per symbol, streamed": pieces(
+        lambda row: f"{row['symbol']}.parquet",
+        write_parquet,
+        "symbol",
+        use="parquet",
+        symbol_from="filename",
+        stream=True,
+    ),
     "parquet, datetimes at midnight": parquet(
         lambda rows: rows.with_columns(pl.col("timestamp").cast(pl.Datetime("ms")))
     ),
@@ -330,6 +345,11 @@ INTRADAY = {
     ),
     "parquet, nanoseconds": parquet(lambda rows: rows.cast({"timestamp": pl.Datetime("ns", "UTC")}), **MINUTE),
     "parquet, milliseconds": parquet(lambda rows: rows.cast({"timestamp": pl.Datetime("ms", "UTC")}), **MINUTE),
+    "parquet, streamed": parquet(options={"row_group_size": 100}, stream=True, **MINUTE),
+    "parquet, streamed, symbol after symbol": parquet(
+        by_symbol, options={"row_group_size": 100}, stream=True, batch_rows=64, **MINUTE
+    ),
+    "parquet, streamed, local time": parquet(local, timezone="America/New_York", stream=True, **MINUTE),
     "parquet, stamped with starts": parquet(starts, bar="5m", stamp="open"),
     "parquet, symbol after symbol": parquet(by_symbol, **MINUTE),
     "parquet, piece by piece": parquet(options={"row_group_size": 100}, batch_rows=64, **MINUTE),
@@ -346,6 +366,7 @@ TICK_FORMS = {
     "csv": csv(**TICKS),
     "ipc": lambda folder, frame: {**stream("write_ipc", "rows.arrow")(folder, frame), **TICKS},
     "parquet, piece by piece": parquet(options={"row_group_size": 100}, batch_rows=64, **TICKS),
+    "parquet, streamed": parquet(options={"row_group_size": 100}, stream=True, **TICKS),
     "polars": memory(**TICKS),
     "arrow": memory(lambda rows: rows.to_arrow(), **TICKS),
     "duckdb": lambda folder, frame: {**database()(folder, frame), **TICKS},

@@ -275,3 +275,15 @@ def test_files_of_other_symbols_are_not_read(tmp_path):
     assert ["A", "B%20 [1]"] * 3 == rows(feed).sort("timestamp", "symbol")["symbol"].to_list()
     with pytest.raises(DataError, match="no rows for these symbols"):
         opened(tmp_path, path=["A.parquet"], symbol_from="filename", symbols=["X"])
+
+
+def test_folders_of_other_days_are_not_read(tmp_path):
+    """A file that could not be read is not looked at."""
+    for day, part in bars("A", "B").group_by("timestamp"):
+        place = tmp_path / "prices" / f"timestamp={day[0]}"
+        place.mkdir(parents=True)
+        part.drop("timestamp").write_parquet(place / "0.parquet")
+    (tmp_path / "prices" / f"timestamp={DAYS[2]}" / "0.parquet").write_bytes(b"PAR1")
+    last = int(datetime(2024, 1, 3, 21, tzinfo=UTC).timestamp()) * 10**9
+    feed = opened(tmp_path, Window(last=last), path="prices")
+    assert DAYS[:2] == rows(feed)["timestamp"].unique().sort().to_list()
