@@ -428,3 +428,24 @@ def test_books_of_a_run_file(tmp_path):
     assert result.orders["book"].unique().sort().to_list() == ["large", "small"]
     changed = Engine.from_file(tmp_path / "run.toml", ["strategy.1.size=9.0"]).run()
     assert changed.fills["quantity"].to_list() == [1.0, 9.0]
+
+
+@pytest.mark.parametrize("settles", ["value", "close", "daily"])
+def test_books_of_many_units_between_two_steps_sum_to_the_account(settles):
+    """Millions of thirds of a coin: floats are off by more than a step, and nobody has lost any."""
+
+    def trade(quantity):
+        return lambda context: context.order("COIN", quantity)
+
+    def close(context):
+        return context.order("COIN", -context.position("COIN").quantity)
+
+    prices = market(COIN=[0.001, 0.0012, 0.0011] * 4, days=DAYS[:12])
+    for count in (1e7, 3e7, 1e5):
+        first = Script(trade(-count / 3), None, trade(1e5 / 11), None, close)
+        second = Script(trade(3e7 / 11), trade(-count / 7), *[None] * 4, close)
+        coin = {"symbol": "COIN", "settles": settles}
+        result = run(first, second, prices=prices, account={"type": "unlimited"}, instruments=coin)
+        last = result.books.group_by("book").last()
+        assert result.equity["equity"][-1] == pytest.approx(last["equity"].sum(), abs=1e-6)
+        assert [0.0, 0.0] == last["gross_exposure"].to_list()

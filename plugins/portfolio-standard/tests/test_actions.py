@@ -443,3 +443,28 @@ def test_closing_what_is_not_held_changes_nothing():
     run.portfolio.close_position(0, 5.0)
 
     assert [] == run.rows()
+
+
+@pytest.mark.parametrize("kind", ["merger", "spin-off", "split", "stock-dividend"])
+def test_positions_between_two_steps_lose_nothing_to_an_action(kind):
+    """What they cost stays in their average price, to the last digit of a price of sixty thousand."""
+    held = Holding(a=1 / 3, b=1 / 7, marks=(60_000.0, 60_000.0))
+    other = {"other": 1, "value": 60_000.0} if kind in ("merger", "spin-off") else {}
+    held.act(kind, 1 / 9, **other)
+    held.portfolio.sample(20, 0)
+
+    positions, row = held.state.positions, held.state.equity.rows()[-1]
+    received = {"merger": 1 / 7 + 1 / 27, "spin-off": 1 / 7 + 1 / 27}.get(kind, 1 / 7)
+    kept = {"merger": 0.0, "split": 1 / 27, "stock-dividend": 10 / 27}.get(kind, 1 / 3)
+    assert [kept, received] == pytest.approx(positions["quantity"].tolist(), rel=1e-15)
+    assert row["equity"] - 1e6 == pytest.approx(row["realised"] + row["unrealised"], abs=1e-9)
+
+
+def test_a_position_that_is_closed_in_parts_between_two_steps_is_flat():
+    """Ten million thirds are no sum of floats, and what is left of them is finer than they are."""
+    held = Holding(a=0.0)
+    for quantity in (1e7 / 3, 3e7 / 7, -2e7 / 11):
+        held.fill(0, quantity, 0.001)
+    held.fill(0, -(1e7 / 3 + (3e7 / 7 - 2e7 / 11)), 0.001)
+
+    assert 0.0 == held.state.positions["quantity"][0]

@@ -10,7 +10,7 @@ import numpy as np
 
 from ml4t.backtest.state import LEDGER_KINDS, RunState
 
-__all__ = ["apply_fill", "round_to_step"]
+__all__ = ["apply_fill", "held_after", "round_to_step"]
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +23,7 @@ Integers: TypeAlias = "NDArray[np.int64]"
 
 LEDGER: Final = RunState.LEDGER
 DUST: Final = 1e-12  # of what was held and what was filled: far above what a sum of floats is off by
+ULPS: Final = 1e-15  # of the same: what is left of a position that was closed in floats, even where a step is less
 KIND_FILL: Final = LEDGER_KINDS.index("fill")
 KIND_COMMISSION: Final = LEDGER_KINDS.index("commission")
 KIND_CONVERSION: Final = LEDGER_KINDS.index("conversion")
@@ -58,8 +59,13 @@ def held_after(held: float, quantity: float, step: float) -> float:
     What was filled between two multiples is paid for as it is, and stays.
     """
     after = held + quantity
+    size = abs(held) + abs(quantity)
+    if step <= 0.0:
+        return after
+    if abs(after) <= ULPS * size:
+        return 0.0
     rounded = round_to_step(after, step)
-    return rounded if abs(rounded - after) <= DUST * (abs(held) + abs(quantity)) else after
+    return rounded if abs(rounded - after) <= DUST * size else after
 
 
 @compiled

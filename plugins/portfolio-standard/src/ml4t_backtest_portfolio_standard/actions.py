@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ml4t.backtest.errors import RunError
-from ml4t_backtest_portfolio_standard.accounting import round_to_step
+from ml4t_backtest_portfolio_standard.accounting import held_after, round_to_step
 from ml4t_backtest_portfolio_standard.booking import place_of, post
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class Actions:
                 position[name] = (held * position[name] + kept * own) / (held + kept)
             if held == 0.0:
                 _begin(position, state.now)
-        position["quantity"] = round_to_step(held + kept, float(state.instruments[symbol]["quantity_step"]))
+        position["quantity"] = held_after(held, kept, float(state.instruments[symbol]["quantity_step"]))
         if position["quantity"] == 0.0:
             _empty(position)
         self._note(symbol, action.kind, kept + left_over, price, amount)
@@ -195,7 +195,7 @@ class Actions:
             return
         amount = self._worth(symbol, quantity, price)
         self._realise(symbol, quantity, price)
-        left = round_to_step(float(position["quantity"]) - quantity, float(instrument["quantity_step"]))
+        left = held_after(float(position["quantity"]), -quantity, float(instrument["quantity_step"]))
         position["quantity"] = left
         if left == 0.0:
             _empty(position)
@@ -266,8 +266,8 @@ class Actions:
     def _cut(self, symbol: int, quantity: float, whole: bool, mark: float) -> tuple[float, float]:
         """Return what is kept of a quantity and what is paid for: fractions of a lot, or what rounds to nothing."""
         if not (whole and np.isfinite(mark)):
-            kept = round_to_step(quantity, float(self._state.instruments[symbol]["quantity_step"]))
-            return kept, 0.0 if kept else quantity
+            step = float(self._state.instruments[symbol]["quantity_step"])
+            return (held_after(quantity, 0.0, step), 0.0) if round_to_step(quantity, step) else (0.0, quantity)
         kept = self._whole_lots(symbol, quantity)
         left_over = quantity - kept
         return kept, left_over if abs(left_over) > _DUST * abs(quantity) else 0.0

@@ -8,7 +8,7 @@ out, so that cash, equity and quantities of the books sum to those of the accoun
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numba
@@ -115,7 +115,7 @@ class Books:
             book.apply_action(action)
         for symbol in sorted({action.symbol, action.other} - {-1}):
             left = self._missing(symbol)
-            if abs(left) > float(self._state.instruments[symbol]["quantity_step"]) + _DUST:
+            if abs(left) > self._slack(symbol, self._sizes(symbol)):
                 price = self._price_in_lieu(symbol, rows)
                 weights = _weights([abs(float(held[action.symbol])) for held in before], self._shares)
                 for number, weight in enumerate(weights):
@@ -150,13 +150,13 @@ class Books:
         last = self._state.equity.rows()[-1]
         rows = [own.equity.rows()[-1] for own in self._states]
         for name in ("cash", "equity"):
-            self._compare(name, float(last[name]), [float(row[name]) for row in rows])
+            self._compare(name, float(last[name]), [float(row[name]) for row in rows], self._moved)
         held = np.array([own.positions["quantity"] for own in self._states])
         whole, size = self._state.positions["quantity"], np.abs(held).sum(axis=0)
         slack = _CLOSE * np.maximum(1.0, size) + self._state.instruments["quantity_step"] * len(held)
         for symbol in np.flatnonzero(np.abs(whole - held.sum(axis=0)) > slack).tolist():
             name = f"quantity of {self._state.symbols.names[symbol]}"
-            self._compare(name, float(whole[symbol]), held[:, symbol].tolist())
+            self._compare(name, float(whole[symbol]), held[:, symbol].tolist(), partial(self._traded, symbol))
 
     # --- fills --------------------------------------------------------------------------------------------
 
@@ -173,7 +173,7 @@ class Books:
     def _parts(self, symbol: int) -> list[float]:
         held = [float(own.positions[symbol]["quantity"]) for own in self._states]
         total = sum(held)
-        if abs(total) <= float(self._state.instruments[symbol]["quantity_step"]) + _DUST:
+        if abs(total) <= self._slack(symbol, sum(map(abs, held))):
             return self._shares
         return [each / total for each in held]
 
@@ -201,7 +201,7 @@ class Books:
         ]
         multiplier = float(instrument["multiplier"])
         left = (float(account["quantity"]) * float(account["basis"]) - sum(paid_up)) * multiplier
-        if abs(left) <= _DUST * max(1.0, *(abs(each) * multiplier for each in paid_up)):
+        if not any(held) or abs(left) <= _DUST * max(1.0, *(abs(each) * multiplier for each in paid_up)):
             return
         place = place_of(self._state, symbol)
         for own, weight, quantity in zip(self._states, _weights([abs(each) for each in held], []), held, strict=True):
@@ -249,12 +249,33 @@ class Books:
                     own.accounts[place][kind] += left * weight
                     post(own, place, kind, left * weight)
 
-    def _compare(self, name: str, whole: float, parts: Sequence[float]) -> None:
-        if not abs(whole - sum(parts)) <= _CLOSE * max(1.0, abs(whole), *map(abs, parts)):
+    def _compare(self, name: str, whole: float, parts: Sequence[float], passed: Callable[[], float]) -> None:
+        """Refuse sums that differ by more than floats do, of what there is or else of all that has passed."""
+        off = abs(whole - sum(parts))
+        if not (off <= _CLOSE * max(1.0, abs(whole), *map(abs, parts)) or off <= _CLOSE * passed()):
             raise RunError(
                 f"{name} of the books is {sum(parts)}, and that of the account {whole}: a component has moved cash or "
                 "positions of the account only"
             )
+
+    def _moved(self) -> float:
+        """Return the sum of sizes of all cash that has moved, in base currency at the present rates."""
+        rows, accounts = self._state.ledger.rows(), self._state.accounts
+        rate = np.zeros(len(self._state.currencies))
+        rate[accounts["currency"]] = np.nan_to_num(accounts["rate"])
+        return float((np.abs(rows["amount"]) * rate[rows["currency"]]).sum())
+
+    def _traded(self, symbol: int) -> float:
+        """Return how many units of a symbol have changed hands."""
+        parts = (self._state.fills.rows(), self._state.ledger.rows())
+        return float(sum(np.abs(rows["quantity"][rows["symbol"] == symbol]).sum() for rows in parts))
+
+    def _sizes(self, symbol: int) -> float:
+        return sum(abs(float(own.positions[symbol]["quantity"])) for own in self._states)
+
+    def _slack(self, symbol: int, size: float) -> float:
+        """Return by how much a sum of quantities of this size may be off."""
+        return float(self._state.instruments[symbol]["quantity_step"]) + _DUST + _CLOSE * size
 
     def get_state(self) -> dict[str, Any]:
         """Return what a snapshot must keep."""
