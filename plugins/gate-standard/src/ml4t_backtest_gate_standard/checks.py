@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ml4t.backtest.errors import DataError
 from ml4t_backtest_gate_standard.findings.finding import Finding
 from ml4t_backtest_gate_standard.findings.judge import Judge
+from ml4t_backtest_gate_standard.training import Training
 
 __all__ = ["PRICES", "SIZES", "RowGate"]
 
@@ -47,6 +48,7 @@ class RowGate:
         allow_negative: Whether prices at or below zero are legal.
         place: Names a row by its number among those given to ``check``; by default ``<origin> row <n>``.
         judge: How severe each fault is, and who is told.
+        training: What is to be proven of the training of the model whose values these are.
         errors: One sentence per fault found so far.
         rows: Number of rows seen.
         in_time_order: Whether no stamp was older than the one before it.
@@ -62,6 +64,7 @@ class RowGate:
     allow_negative: bool = False
     place: Callable[[int], str] | None = None
     judge: Judge = field(default_factory=Judge)
+    training: Training | None = None
     errors: list[str] = field(default_factory=list)
     rows: int = 0
     in_time_order: bool = True
@@ -89,6 +92,9 @@ class RowGate:
         if frame.height:
             self._check_order(frame)
             self._check_known(frame)
+            if self.training is not None:
+                remedy = "leave such rows out, or predict with a model that was trained before"
+                self._fault("known-too-early", *self.training.breaches(frame, self.time_column), remedy)
             self._check_values({name: self._numbers(frame[name]) for name in self.fields})
 
     def raise_if_any(self) -> None:

@@ -12,6 +12,7 @@ import polars as pl
 from ml4t.backtest.core.stamps import parse_duration
 from ml4t.backtest.errors import DataError
 from ml4t.backtest.interfaces.gate import FeedConfig, SignalConfig
+from ml4t_backtest_gate_standard.training import PROOF
 
 __all__ = ["Arrangement", "Kind"]
 
@@ -73,6 +74,9 @@ class Arrangement:
             self.times = [*own, *[name for name in known if name == "known_at"]]
         for name in self.times:
             self._need(name, *(("date", "datetime", "time") if name == "timestamp" else ()))
+        if isinstance(config, SignalConfig):
+            for name in [name for name in PROOF if name not in config.values and self._find(name)]:
+                self._need(name)
         self.fields = self._values(config) if isinstance(config, SignalConfig) else self._prices(config)
         for name in self.fields:
             self._need(name)

@@ -22,6 +22,7 @@ from ml4t_backtest_gate_standard.findings.judge import Judge, Looked
 from ml4t_backtest_gate_standard.stamps import resolve_stamps, zone_key
 from ml4t_backtest_gate_standard.streamed import StreamedRows, needs_sorting
 from ml4t_backtest_gate_standard.streaming import LARGE, PIECE
+from ml4t_backtest_gate_standard.training import Training, longest_horizon
 
 __all__ = ["OpenRows", "open_rows"]
 
@@ -101,6 +102,9 @@ def open_rows(
 
     if not isinstance(dtype, pl.Date | pl.Datetime):
         _settle(found, config, dtype, False, origin)
+    training = None
+    if isinstance(config, SignalConfig):
+        training = Training.of(config, found.columns, schema, origin)
     select = found.expressions(config)
     edges = _edges(dtype, window, config, origin)
     conditions = _inside(time, dtype, edges)
@@ -118,6 +122,7 @@ def open_rows(
     def new_gate(place: Callable[[int], str]) -> RowGate:
         gate = RowGate(origin=origin, kind=found.kind, time_column=time, fields=found.fields, sort=config.sort)
         gate.allow_negative, gate.place, gate.judge = feed.allow_negative_prices, place, judge
+        gate.training = training
         return gate
 
     def gate_of(parts: Iterable[pl.DataFrame]) -> RowGate:
@@ -136,7 +141,7 @@ def open_rows(
         if head.rows:  # else what follows says why
             settled = _settle(found, config, dtype, head.all_midnight, origin)
             return StreamedRows(
-                spec=_spec(found, settled, config, name, origin),
+                spec=_spec(found, settled, config, plan, name, origin),
                 plan=plan,
                 extent=extent,
                 gate_of=new_gate,
@@ -179,7 +184,7 @@ def open_rows(
         if missing := [name for name in config.symbols if name not in there]:
             notes.append(f"{origin}: no rows of {', '.join(missing)}")
     notes += [*_remarks(found, config, origin), *gate.notes()]
-    looked.spec = _spec(found, settled, config, name, origin)
+    looked.spec = _spec(found, settled, config, plan, name, origin)
     return OpenRows(looked.spec, tuple(notes), plan, frame, config.batch_rows, extent)
 
 
@@ -199,13 +204,19 @@ def _remarks(found: Arrangement, config: FeedConfig | SignalConfig, origin: str)
         yield f'{origin}: prices are taken as raw; say so with `prices = "raw"`, or "split" or "total"'
 
 
-def _spec(found: Arrangement, rule: StampRule, config: FeedConfig | SignalConfig, name: str, origin: str) -> SourceSpec:
+def _spec(
+    found: Arrangement,
+    rule: StampRule,
+    config: FeedConfig | SignalConfig,
+    plan: pl.LazyFrame,
+    name: str,
+    origin: str,
+) -> SourceSpec:
     fields = tuple(found.fields)
     if isinstance(config, SignalConfig):
         valid_for = None if config.valid_for is None else parse_duration(config.valid_for, f"{origin}: valid_for")
-        return SourceSpec(
-            name=name, kind="signal", fields=fields, rule=rule, drives=False, valid_for=valid_for, origin=origin
-        )
+        spec = SourceSpec(name=name, kind="signal", fields=fields, rule=rule, drives=False, origin=origin)
+        return replace(spec, valid_for=valid_for, horizon=longest_horizon(plan, config, found.columns, origin))
     prices = (config.prices or "raw") if found.kind == "bar" else None
     return SourceSpec(
         name=name, kind=found.kind, fields=fields, rule=rule, prices=prices, drives=config.drives, origin=origin
