@@ -111,15 +111,14 @@ def derive(rule: StampRule, frame: pl.DataFrame, sessions: SessionTable, *, firs
         stamps, period, closing = instants("timestamp"), rule.period_ns or 0, rule.convention == "close"
         begin = stamps - period if closing else stamps
         start, end = begin, begin + period
-    delay = rule.latency_ns + rule.grace_ns
-    due, known_at = end, end + delay
+    known_at = end + (delay := rule.latency_ns + rule.grace_ns)
     if "known_at" in frame.columns:
         known_at = np.maximum(known_at, instants("known_at"))
         if rule.convention == "label":
-            due = np.append(sessions.close, 0)[np.searchsorted(sessions.close, known_at - delay)]
+            close = np.append(sessions.close, 0)[np.searchsorted(sessions.close, known_at - delay)]
+            known_at = np.where(known_at > end + delay, np.maximum(known_at, close + delay), known_at)
         elif rule.period_ns:
-            due = end - (end + delay - known_at) // rule.period_ns * rule.period_ns
-        known_at = np.where(known_at > end + delay, np.maximum(known_at, due + delay), known_at)
+            known_at += (end + delay - known_at) % rule.period_ns
     return start, end, known_at
 
 
