@@ -61,7 +61,7 @@ def minutes(symbols="AB", days=WEEKDAYS[:5], seed=7, first=OPEN, last=CLOSE, ste
 def check(*sources, sessions=None, actions=NO_ACTIONS, **settings):
     """Return the findings in sources, each a frame with its settings or a pair of them."""
     gate = StandardGate({name.replace("_", "-"): value for name, value in settings.items()}, survey=True)
-    calendars = {}
+    calendars = {"": sessions or exchange()}
     for number, (frame, config) in enumerate(sources):
         name = f"source{number}"
         calendars[name] = sessions or exchange()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import polars as pl
@@ -12,6 +13,7 @@ from ml4t.backtest.interfaces import RunFile, Source
 from ml4t.backtest.plugins import PluginHost
 from ml4t_backtest_engine_standard.assembly.actions import PlannedAction, read_actions
 from ml4t_backtest_engine_standard.assembly.assembly import Assembly
+from ml4t_backtest_engine_standard.assembly.facts import find_tables, read_facts
 from ml4t_backtest_engine_standard.assembly.tables import Tables
 from ml4t_backtest_engine_standard.assembly.timing import find_window
 
@@ -19,7 +21,7 @@ __all__ = ["check"]
 
 
 def check(run: RunFile, host: PluginHost) -> pl.DataFrame:
-    """Return every finding in the data of a run; nothing but sources, calendar and actions is made.
+    """Return every finding in the data of a run; no strategy, broker or portfolio is made.
 
     Args:
         run: The run file.
@@ -39,30 +41,41 @@ def check(run: RunFile, host: PluginHost) -> pl.DataFrame:
     tables = Tables(assembly.build)
     listed = [(f"actions.{place}", value) for place, value in enumerate(run.settings.get("actions") or [])]
     found = {where: tables.find(value, where) for where, value in listed}
+    facts = find_tables(run.settings, tables, assembly.errors)
     if not named:
         assembly.errors.add("feed", "is missing: there is nothing to check")
     assembly.errors.raise_if_any()
     sessions, window, _, _ = find_window(run.settings, str(run.path or "settings"), calendar)
     assembly.calendars.run = sessions
     refused: dict[str, Sequence[str]] = {}
+    calendars = {"": sessions}
     specs = []
     try:
         for name, source in named:
-            try:
+            with _noted(refused, name):
                 source.open(window)
-                assembly.calendars.check(source.spec.rule.calendar, source.spec.origin)
+                calendars[source.spec.name] = assembly.calendars.find(source.spec.rule.calendar)
                 specs.append(source.spec)
-            except InputError as error:
-                refused[name] = error.problems
-        try:
-            actions = read_actions(tables, found, sessions, specs)
-        except InputError as error:
-            actions, refused["actions"] = [], error.problems
-        calendars = {spec.name: assembly.calendars.find(spec.rule.calendar) for spec in specs}
+        actions: list[PlannedAction] = []
+        for where, table in found.items():
+            with _noted(refused, where):
+                actions += read_actions(tables, {where: table}, sessions, specs)
+        for fact in facts:
+            with _noted(refused, fact.name):
+                read_facts([fact], tables, sessions, specs)
         return assembly.gate.findings(calendars, _frame(actions), refused)
     finally:
         for _, source in named:
             source.close()
+
+
+@contextmanager
+def _noted(refused: dict[str, Sequence[str]], name: str) -> Iterator[None]:
+    """Note what is wrong with one input and go on to the next."""
+    try:
+        yield
+    except InputError as error:
+        refused[name] = error.problems
 
 
 def _build(assembly: Assembly, kind: str, table: Any, where: str) -> tuple[str, Source]:

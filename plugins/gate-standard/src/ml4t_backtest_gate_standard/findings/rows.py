@@ -16,7 +16,7 @@ from ml4t_backtest_gate_standard.findings.judge import Looked
 __all__ = ["View", "views"]
 
 _STAMPS = ("timestamp", "known_at", "event_time", "bar_start")
-_CHUNK = 5_000_000  # rows looked at together
+_CHUNK = 2_000_000  # rows looked at together
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +93,10 @@ def _meant(frame: pl.DataFrame, spec: SourceSpec, sessions: SessionTable) -> pl.
         known = derive(stated, frame.select("known_at"), sessions)[2]
     label = spec.rule.convention == "label"
     session = sessions.index_of_label(_days(frame["timestamp"])) if label else _inside(start, end, sessions)
+    names = pl.Enum(frame["symbol"].unique().cast(pl.String).sort())
     rows = frame.select(
         "#",
-        pl.col("symbol").cast(pl.Categorical),
+        pl.col("symbol").cast(pl.String).cast(names),
         pl.Series("start", start),
         pl.Series("end", end),
         pl.Series("known", known),
@@ -105,7 +106,10 @@ def _meant(frame: pl.DataFrame, spec: SourceSpec, sessions: SessionTable) -> pl.
     labels = pl.Series(np.append(sessions.label, 0)[session]).cast(pl.Int32).cast(pl.Date)
     local = frame["timestamp"].dt.date() if label else _local_day(rows["start"], sessions.timezone)
     day = pl.select(pl.when(pl.Series(session >= 0)).then(labels).otherwise(local).alias("day")).to_series()
-    return rows.with_columns(day).sort("symbol", "end", "#")
+    codes = rows["symbol"].to_physical().to_numpy()
+    ordered = bool((np.diff(end) >= 0).all())
+    order = np.argsort(codes, kind="stable") if ordered else np.lexsort((end, codes))
+    return rows.with_columns(day)[order]
 
 
 def _number(column: pl.Series) -> pl.Expr:

@@ -34,7 +34,7 @@ def _fatal(meaning: str) -> Rule:
 
 
 RULES: Mapping[str, Rule] = {
-    "unreadable": _fatal("the input cannot be opened or has no rows"),
+    "unreadable": _fatal("the input cannot be opened or has no rows; of tables, whatever is wrong with their rows"),
     "missing-column": _fatal("the input has no column that the source needs"),
     "unclear-stamps": _fatal("the settings leave open when rows are known"),
     "naive-stamps": _fatal("stamps have no zone and name no sessions, and `timezone` is not stated"),

@@ -33,7 +33,11 @@ def information(signals: pl.DataFrame, value: str, prices: pl.DataFrame) -> tupl
         standard errors; and the number of moments.
     """
     names = pl.Enum(sorted({*signals["symbol"].cast(pl.String), *prices["symbol"].cast(pl.String)}))
-    bars = prices.filter(pl.col("close") > 0).with_columns(pl.col("symbol").cast(pl.String).cast(names)).sort("end")
+    bars = (
+        prices.filter((pl.col("close") > 0) & pl.col("close").is_finite())
+        .with_columns(pl.col("symbol").cast(pl.String).cast(names))
+        .sort("end")
+    )
     past = (pl.col("close") / pl.col("close").shift(1).over("symbol")).log()
     bars = bars.with_columns(past=past.fill_nan(None))
     bars = bars.with_columns(

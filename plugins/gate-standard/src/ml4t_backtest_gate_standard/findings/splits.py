@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from ml4t_backtest_gate_standard.findings.finding import Finding
 from ml4t_backtest_gate_standard.findings.rows import View
@@ -15,8 +16,12 @@ __all__ = ["unadjusted_splits"]
 _RATIOS = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 100.0)
 _NEAR = 0.10  # how far a jump may lie from a ratio, in logarithms; in quiet symbols less
 _QUIET = 0.03
+_SMALL = 0.01  # how far one may lie from three for two, which falls after bad news resemble
 _USUAL = 4.0  # times the symbol's usual move that prices may have moved beside the split
 _LARGE = 12.0  # times the symbol's usual move that a jump has to be
+_LEAST = 0.3  # size of a jump that is worth a look
+_SIDE = 4  # bars on either side of a jump that show where the price is
+_FEW = 4  # symbols of a day that say nothing of a market
 _TOGETHER = 0.3  # share of symbols that jump on one day when it is the market, or the input, that jumps
 _DAYS = 3  # between a jump and the action that explains it
 _KINDS = ("split", "stock-dividend", "spin-off", "merger", "symbol-change", "delisting")
@@ -52,36 +57,35 @@ def unadjusted_splits(view: View, actions: pl.DataFrame) -> Iterator[Finding]:
 
 def _jumps(view: View) -> pl.DataFrame:
     """Return first bars of sessions whose price is a ratio away from that of the bar before, and stays there."""
-    price = pl.col("close")
-    opens = pl.col("open") if "open" in view.rows.columns else price
-    rows = view.rows.filter(price > 0).with_columns(
-        first=pl.when(opens > 0).then(opens).otherwise(price),
-        new=pl.col("day") != pl.col("day").shift(1).over("symbol"),
-    )
-    later = [price.shift(-ahead).over("symbol") for ahead in (1, 2, 3)]
-    earlier = [price.shift(ago).over("symbol") for ago in (1, 2, 3, 4)]
-    rows = rows.with_columns(
-        before=price.shift(1).over("symbol"),
-        level=pl.concat_list(earlier).list.drop_nulls().list.median(),
-        after=pl.concat_list(price, *later).list.drop_nulls().list.median(),
-    ).filter(pl.col("new"))
-    rows = rows.with_columns(jump=(pl.col("before") / pl.col("first")).log(), moved=(pl.col("before") / price).log())
-    usual = (pl.col("moved").abs().median().over("symbol") * 1.4826).clip(0.002)
-    nearest = [math.log(ratio) for ratio in _RATIOS]
-    far = [(pl.col("jump").abs() - ratio).abs() for ratio in nearest]
-    size = pl.concat_list(far).list.arg_min()
-    near = pl.min_horizontal(far)
-    stays = ((pl.col("level") / pl.col("after")).log() - pl.col("jump")).abs() < 0.3
-    rows = rows.with_columns(size=pl.col("jump").abs(), usual=usual, near=near, place=size, stays=stays)
-    large = (pl.col("size") > 0.3).mean().over("day")
-    wide = pl.len().over("day") > 4
-    allowed = (_USUAL * pl.col("usual")).clip(_QUIET, _NEAR)
-    found = rows.filter(
-        (pl.col("size") > 0.3)
-        & (pl.col("size") > _LARGE * pl.col("usual"))
-        & (pl.col("near") < allowed)
-        & pl.col("stays")
-        & ~(wide & (large > _TOGETHER))
-    )
-    ratio = pl.col("place").replace_strict(dict(enumerate(_RATIOS)), return_dtype=pl.Float64)
-    return found.with_columns(ratio=pl.when(pl.col("jump") > 0).then(ratio).otherwise(1 / ratio))
+    rows = view.rows.filter((pl.col("close") > 0) & pl.col("close").is_finite())
+    price = rows["close"].to_numpy()
+    opens = rows["open"].to_numpy() if "open" in rows.columns else price
+    codes, days = rows["symbol"].to_physical().to_numpy(), rows["day"].to_physical().to_numpy()
+    new = 1 + np.flatnonzero((codes[1:] == codes[:-1]) & (days[1:] != days[:-1]))
+    before, after = price[new - 1], np.where((opens > 0) & np.isfinite(opens), opens, price)[new]
+    jump = np.log(before) - np.log(after)
+    moved = pl.DataFrame({"code": codes[new], "moved": np.abs(np.log(before) - np.log(price[new]))})
+    usual = np.maximum(moved.select(pl.col("moved").median().over("code"))["moved"].to_numpy() * 1.4826, 0.002)
+    large = pl.DataFrame({"day": days[new], "large": np.abs(jump) > _LEAST})
+    share = large.select(share=pl.col("large").mean().over("day"), wide=pl.len().over("day"))
+    alone = (share["share"].to_numpy() <= _TOGETHER) | (share["wide"].to_numpy() <= _FEW)
+    maybe = np.flatnonzero((np.abs(jump) > _LEAST) & (np.abs(jump) > _LARGE * usual) & alone)
+    far = np.abs(np.abs(jump[maybe])[:, None] - np.log(_RATIOS))
+    nearest = far.argmin(axis=1)
+    allowed = np.clip(_USUAL * usual[maybe], _QUIET, _NEAR)
+    allowed[nearest == _RATIOS.index(1.5)] = _SMALL
+    near = far.min(axis=1, initial=np.inf) < allowed
+    stays = np.array([_stays(price, codes, int(row), size) for row, size in zip(new[maybe], jump[maybe], strict=True)])
+    kept = near & stays.astype(bool)
+    ratio = np.array(_RATIOS)[nearest[kept]]
+    size = jump[maybe[kept]]
+    found: pl.DataFrame = rows[new[maybe[kept]]]
+    return found.with_columns(size=pl.Series(np.abs(size)), ratio=pl.Series(np.where(size > 0, ratio, 1 / ratio)))
+
+
+def _stays(price: NDArray[np.float64], codes: NDArray[np.uint32], row: int, jump: float) -> bool:
+    """Say whether the bars from a row on lie a jump away from the bars before it, not only one of them."""
+    around = np.arange(max(row - _SIDE, 0), min(row + _SIDE, len(price)))
+    around = around[codes[around] == codes[row]]
+    level = np.log(price[around])
+    return bool(abs(np.median(level[around < row]) - np.median(level[around >= row]) - jump) < _LEAST)

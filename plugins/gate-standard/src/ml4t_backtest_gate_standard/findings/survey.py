@@ -25,7 +25,7 @@ def survey(judge: Judge, calendars: Mapping[str, SessionTable], actions: pl.Data
 
     Args:
         judge: Holds the sources, and is told.
-        calendars: Calendar of each source, by its name.
+        calendars: Calendar of each source, by its name; ``""`` for those of which others are made.
         actions: Columns ``symbol``, ``kind`` and ``ex_date`` (Date).
     """
     market: set[str] = set()
@@ -34,12 +34,12 @@ def survey(judge: Judge, calendars: Mapping[str, SessionTable], actions: pl.Data
         for finding in order.mixed_zones(looked):
             judge.findings[:] = [each for each in judge.findings if not _unclear(each, looked)]
             judge.add(finding, looked.name, looked.origin)
-    settled = [looked for looked in judge.looked if looked.spec is not None and looked.name in calendars]
+    settled = [looked for looked in judge.looked if looked.spec is not None]
     for looked in sorted(settled, key=lambda looked: looked.spec is not None and looked.spec.kind == "signal"):
         spec, found = looked.spec, dict[tuple[str, str], Finding]()
         spans = []
         try:
-            for view in views(looked, calendars[looked.name]):
+            for view in views(looked, calendars.get(looked.name, calendars[""])):
                 spans.append(listing.span_of(view))
                 for finding in _rules(view, actions, prices):
                     _merge(found, finding)
