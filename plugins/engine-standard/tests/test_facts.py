@@ -381,3 +381,14 @@ def test_members_that_cannot_be_told_are_refused(ask, table, message):
     with pytest.raises(DataError) as caught:
         ask(lambda context: None, universe=table)
     assert message in str(caught.value)
+
+
+def test_a_symbol_of_a_venue_has_the_facts_of_its_ticker(ask):
+    """Unless the table names the venue; and whichever was there first, the row or the column."""
+    frame = pl.concat([prices(["A@X", "B@X"]), prices(["C@X"], DAYS[2:])]).sort("timestamp", "symbol")
+    table = facts(
+        ("A", at(1), at(3, 12), 1.0), ("A@X", at(1), at(4, 12), 1.5), ("B", at(1), at(1), 2.0), ("C", at(1), at(1), 3.0)
+    )  # fmt: skip
+    told = ask(lambda context: context.asof("f", "eps").tolist(), frame, tables={"f": table})
+    assert told[3] == [1.0, 2.0, 3.0]
+    assert told[5] == [1.5, 2.0, 3.0]

@@ -163,3 +163,14 @@ def test_parquet_files_that_do_not_go_together_are_refused(tmp_path):
     pl.DataFrame({"ratio": ["x"]}).write_parquet(tmp_path / "b.parquet")
     with pytest.raises(DataError, match=r"\*.parquet: the files differ in their columns"):
         made(ParquetTable, tmp_path, path="*.parquet").read()
+
+
+def test_values_of_a_csv_are_what_all_of_them_spell(tmp_path):
+    """Numbers, booleans, ISO dates, else text; where intervals begin and end is a stamp in its usual forms."""
+    rows = "symbol,member,sector,rank,report,from,mixed\nA,True,x,1,2024-02-29,20240103,true\nB,false,y,,,20240104,1\n"
+    (tmp_path / "rows.csv").write_text(rows)
+    frame = made(CSVTable, tmp_path, path="rows.csv").read()
+    assert frame.select("member", "rank", "report", "from", "mixed", "sector").rows() == [
+        (True, 1.0, date(2024, 2, 29), date(2024, 1, 3), "true", "x"),
+        (False, None, None, date(2024, 1, 4), "1", "y"),
+    ]

@@ -31,6 +31,7 @@ class SignalStrategyConfig:
         weighting: ``equal``: each symbol gets ``gross / (long + short)``; ``proportional``: to its value.
         rebalance: ``every-slice``; the first slice of each session (``daily``), week or month; or whenever
             the signal is released (``signal``).
+        universe: Whether only members of the run's universe are held; without ``[universe]`` all are members.
     """
 
     signal: str = "score"
@@ -40,6 +41,7 @@ class SignalStrategyConfig:
     threshold: float | None = None
     weighting: Literal["equal", "proportional"] = "equal"
     rebalance: Literal["every-slice", "daily", "weekly", "monthly", "signal"] = "every-slice"
+    universe: bool = True
 
     def __post_init__(self) -> None:
         if self.long < 0 or self.short < 0 or self.long + self.short == 0:
@@ -51,7 +53,8 @@ class SignalStrategyConfig:
 class SignalStrategy(Strategy):
     """Hold the symbols with the best values of a signal; sell what is no longer among them.
 
-    A symbol without a price or a value is not held. While no symbol at all has a value, nothing is done.
+    A symbol without a price or a value is not held, nor is one that is no member of the universe. While no symbol at
+    all has a value, nothing is done.
     """
 
     Config = SignalStrategyConfig
@@ -89,7 +92,8 @@ class SignalStrategy(Strategy):
 
     def _rebalance(self, context: Context) -> bool:
         config = self._config
-        scores = np.where(context.universe, context.signal(config.signal), np.nan)
+        held = context.universe if config.universe else np.isfinite(context.price())
+        scores = np.where(held, context.signal(config.signal), np.nan)
         if not np.isfinite(scores).any():
             return False
         weights = rank_weights(
@@ -110,9 +114,12 @@ class WeightStrategyConfig:
 
     Attributes:
         source: Name of the signal source; its first value is the weight, a fraction of equity.
+        universe: Whether the weight of a symbol that has a price and is no member of the run's universe counts as 0;
+            without ``[universe]`` all are members.
     """
 
     source: str = "weights"
+    universe: bool = True
 
 
 class WeightStrategy(Strategy):
@@ -121,7 +128,7 @@ class WeightStrategy(Strategy):
     Config = WeightStrategyConfig
 
     def __init__(self, config: WeightStrategyConfig, setup: Setup) -> None:
-        self._source = config.source
+        self._source, self._universe = config.source, config.universe
 
     def on_start(self, context: Context) -> None:
         """Ask for the source, so that a name that nobody gives is an error before the first instant."""
@@ -132,6 +139,8 @@ class WeightStrategy(Strategy):
         if batch.source == self._source:
             weights = np.full(len(context.symbols), np.nan)
             weights[batch.symbol_ids] = next(iter(batch.values.values()))
+            if self._universe:
+                weights[np.isfinite(context.price()) & ~context.universe] = 0.0
             context.order_target_weights(weights, missing="close")
 
 

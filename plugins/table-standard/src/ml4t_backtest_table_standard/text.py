@@ -14,10 +14,12 @@ from ml4t_backtest_table_standard.columns import TableConfig, rename_columns
 
 __all__ = ["CSVTable", "CSVTableConfig"]
 
-# Columns that stay text whatever they look like, and columns of stamps; all others are numbers where they can be.
+# Columns that stay text whatever they look like, and columns of stamps; all others are numbers, booleans or dates
+# where every value is one.
 _TEXT = ("symbol", "kind", "new_symbol", "currency", "entity", "root", "base", "asset_class", "settles", "account")
 _STAMPS = (
     "timestamp", "date", "known_at", "event_time", "ex_date", "pay_date", "listed_from", "listed_to", "expires",
+    "from", "to", "since", "until", "from_known_at", "to_known_at", "since_known_at", "until_known_at",
 )  # fmt: skip
 _FORMS = ("%Y-%m-%d", "%Y%m%d")
 _MOMENTS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M")
@@ -75,7 +77,7 @@ class CSVTable(TableSource):
         frame = rename_columns(text, self._config.columns, origin).with_columns(pl.all().str.strip_chars())
         stamps = [self._stamps(frame[name], origin) for name in frame.columns if name in _STAMPS]
         rest = [name for name in frame.columns if name not in (*_STAMPS, *_TEXT)]
-        return frame.with_columns(*stamps, *(_numbers(frame[name]) for name in rest))
+        return frame.with_columns(*stamps, *(_values(frame[name]) for name in rest))
 
     def _stamps(self, text: pl.Series, origin: str) -> pl.Series:
         """Return the dates, or the datetimes, that a column spells."""
@@ -93,7 +95,11 @@ class CSVTable(TableSource):
         raise DataError(f"{origin} row {row}: {text.name} is {text[row]!r}, which is no such stamp; {remedy}")
 
 
-def _numbers(text: pl.Series) -> pl.Series:
-    """Return the numbers that a column spells; the text itself where some are none."""
-    numbers = text.cast(pl.Float64, strict=False)
-    return text if (numbers.is_null() & text.is_not_null()).any() else numbers
+def _values(text: pl.Series) -> pl.Series:
+    """Return the numbers, booleans or ISO dates that a column spells; the text itself where some are none of these."""
+    readings = [
+        text.cast(pl.Float64, strict=False),
+        text.str.to_lowercase().replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean),
+        text.str.to_date("%Y-%m-%d", strict=False),
+    ]
+    return next((each for each in readings if each.null_count() == text.null_count()), text)
