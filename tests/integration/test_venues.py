@@ -163,3 +163,27 @@ def test_bars_may_say_when_they_began_and_ended():
     wrong = frame.with_columns(bar_start=pl.col("event_time"))
     with pytest.raises(InputError, match=r"row 0 \(A, .*bar_start is .*not before event_time"):
         Engine(feed=[{"use": "frame", "frame": wrong, "prices": "raw"}], capital=1e5, strategy=First()).run()
+
+
+def test_rows_outside_of_sessions_are_kept_or_left_out_with_their_count():
+    """Minutes before the open and after an early close; days that are holidays."""
+
+    class Count(Strategy):
+        def __init__(self):
+            self.seen = []
+
+        def on_slice(self, market, context):
+            self.seen.append(context.now)
+
+    stamps = [datetime(2024, 7, 3, 13, 29, tzinfo=UTC) + timedelta(minutes=minute) for minute in range(213)]
+    minutes = pl.DataFrame({"symbol": ["A"] * 213, "timestamp": stamps, "open": [1.0] * 213, "close": [1.0] * 213})
+    days = daily("A", [date(2024, 7, day) for day in (3, 4, 5, 6)])
+    for frame, length, kept, left in ((minutes, {"bar": "1m", "stamp": "open"}, 210, 3), (days, {}, 2, 2)):
+        feed = {"use": "frame", "frame": frame, "calendar": "XNYS", "prices": "raw"} | length
+        for policy, rows in (("keep", kept + left), ("drop", kept)):
+            count = Count()
+            result = Engine(feed=[feed | {"outside_sessions": policy}], capital=1e5, strategy=count).run()
+            assert rows == len(count.seen)
+            assert (policy == "drop") == (f"<frame>: {left} rows outside of sessions were left out" in result.notes)
+    with pytest.raises(InputError, match=r'feed.0.outside_sessions is \'some\': write "keep" or "drop"'):
+        Engine(feed=[feed | {"outside_sessions": "some"}], capital=1e5, strategy=Count()).run()

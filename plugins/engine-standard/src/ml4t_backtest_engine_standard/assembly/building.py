@@ -15,10 +15,12 @@ from ml4t.backtest.interfaces import Gate, RunFile, Setup
 from ml4t.backtest.plugins import PluginHost, find_standard
 from ml4t_backtest_engine_standard.assembly.calendars import Calendars
 from ml4t_backtest_engine_standard.assembly.config import Errors
+from ml4t_backtest_engine_standard.assembly.outside import limit_to_sessions
 
 __all__ = ["Builder"]
 
 _READERS = ("feed", "signal", "table")
+_SOURCES = ("feed", "signal")
 
 
 class Builder:
@@ -75,6 +77,7 @@ class Builder:
 
     def _construct(self, kind: str, cls: type, table: dict[str, Any], ref: ComponentRef, where: str) -> Any:
         setup = self._setup(kind, table, ref)
+        policy = table.pop("outside_sessions", None) if kind in _SOURCES else None
         config_class = getattr(cls, "Config", None)
         if config_class is None:
             try:
@@ -86,7 +89,7 @@ class Builder:
         if config is None:
             return None
         try:
-            return cls(config, setup)
+            return limit_to_sessions(cls(config, setup), policy, where, self.calendars.find)
         except BacktestError as error:
             for problem in getattr(error, "problems", (str(error),)):
                 self.errors.add(f"{where}:", problem, owner=ref.owner)
