@@ -47,7 +47,7 @@ class Released:
     """
 
     def __init__(self, spec: SourceSpec, state: RunState, take: Take | None = None) -> None:
-        self.spec, self._state, self._take = spec, state, take
+        self.spec, self._state, self.take = spec, state, take
         self.count = 0
         self.pending: list[MarketEvent] = []
         self.pending_full = False
@@ -58,8 +58,6 @@ class Released:
         self._folded = 0
         self._allocate(_SMALLEST_BLOCK)
         self._dense: dict[str, Floats] = {}
-        self._latest: Floats = np.zeros((len(spec.fields), 0))
-        self._latest_times: NDArray[np.int64] = np.zeros((2, 0), np.int64)
 
     @property
     def newest(self) -> int:
@@ -173,7 +171,7 @@ class Released:
         self._folded = self.count
 
     def fold(self) -> None:
-        """Bring what is kept by symbol up to date: marks for price feeds, what counts for signal sources."""
+        """Hand on the rows released since the last time to what keeps something by symbol."""
         if self.pending:
             self._sync()
         start, stop = self._folded, self.count
@@ -181,46 +179,22 @@ class Released:
             return
         self._folded = stop
         ids, values, times = self._symbol[start:stop], self._values[:, start:stop], self._times[:, start:stop]
-        if self._take is not None:
-            self._take(ids, values, times, bool(self._full_run) and stop - start == self._width)
-        elif self.spec.kind == "signal":
-            self._grow_latest()
-            newer = np.flatnonzero(times[0] >= self._latest_times[0, ids])
-            newer = newer[np.argsort(times[0, newer], kind="stable")]  # of several written to one place the last stays
-            self._latest_times[:, ids[newer]] = times[:, newer]
-            self._latest[:, ids[newer]] = values[:, newer]
-
-    def _grow_latest(self) -> None:
-        more = len(self._state.symbols) - self._latest.shape[1]
-        if more:
-            self._latest = np.pad(self._latest, [(0, 0), (0, more)], constant_values=np.nan)
-            self._latest_times = np.pad(self._latest_times, [(0, 0), (0, more)], constant_values=-1)
-
-    def known_since(self) -> NDArray[np.int64]:
-        """Return when the row that counts for each symbol of a signal source was known, int64 (n,) UTC ns, -1 never."""
-        self.fold()
-        self._grow_latest()
-        return np.array(self._latest_times[1])
+        if self.take is not None:
+            self.take(ids, values, times, bool(self._full_run) and stop - start == self._width)
 
     def dense(self, field: str) -> Floats:
-        """Return the newest instant's values of a field over the released symbols, float64 (n,), NaN if none.
-
-        For a source with ``valid_for``: each symbol's value of the newest event_time, if it is still valid.
-        """
+        """Return the newest instant's values of a field over the released symbols, float64 (n,), NaN if none."""
         if self.pending:
             self._sync()
         out = self._dense.get(field)
-        if out is None or len(out) != len(self._state.symbols) or self.spec.valid_for is not None:
+        if out is None or len(out) != len(self._state.symbols):
             out = self._dense[field] = self._make_dense(field)
         return out
 
     def _make_dense(self, field: str) -> Floats:
         width = len(self._state.symbols)
         row = self.spec.fields.index(field)
-        if self.spec.valid_for is not None:
-            age = self._state.now - self.known_since()
-            out = np.where(age <= self.spec.valid_for, self._latest[row], np.nan)
-        elif not self._starts:
+        if not self._starts:
             out = np.full(width, np.nan)
         elif self._full_run and self._width == width:
             out = self._values[row, self._starts[-1] : self.count]

@@ -26,6 +26,7 @@ from ml4t_backtest_engine_standard.context.outbox import Outbox
 from ml4t_backtest_engine_standard.context.portfolio import Portfolio
 from ml4t_backtest_engine_standard.context.sizing import Sizer
 from ml4t_backtest_engine_standard.context.tables import Facts
+from ml4t_backtest_engine_standard.loop.latest import Latest
 from ml4t_backtest_engine_standard.loop.marks import Marks
 from ml4t_backtest_engine_standard.result.journal import Journal
 from ml4t_backtest_engine_standard.schedule import Schedule
@@ -169,7 +170,10 @@ class Context(LookingBack):
 
     def signal(self, name: str) -> Floats:
         """Return a signal's values known and valid now, float64 (n,), NaN where there is none."""
-        return self._signal(name).dense(name)
+        released = self._signal(name)
+        if released.spec.valid_for is None or not isinstance(released.take, Latest):
+            return released.dense(name)
+        return released.take.valid(released, name, released.spec.valid_for)
 
     def signal_age(self, name: str, symbol: str | Sequence[str] | None = None) -> Any:
         """Return ns since the signal's newest release; the whole run's time before the first.
@@ -179,7 +183,8 @@ class Context(LookingBack):
         released = self._signal(name)
         if symbol is None:
             return self._state.now - released.newest
-        since = released.known_since()
+        assert isinstance(released.take, Latest)  # as every signal source has
+        since = released.take.known_since(released)
         ages = np.where(since < 0, -1, self._state.now - since)
         if isinstance(symbol, str):
             return int(ages[self.index(symbol)])

@@ -46,7 +46,7 @@ from ml4t_backtest_engine_standard.loop.ensemble import gather
 from ml4t_backtest_engine_standard.loop.idle import deliver_idle, idle_until
 from ml4t_backtest_engine_standard.loop.judging import Judging
 from ml4t_backtest_engine_standard.loop.listings import Listings
-from ml4t_backtest_engine_standard.loop.marks import Marks, mark_writer
+from ml4t_backtest_engine_standard.loop.marks import Marks, keeper
 from ml4t_backtest_engine_standard.loop.modelling import Modelling
 from ml4t_backtest_engine_standard.loop.rates import Rates
 from ml4t_backtest_engine_standard.loop.stretches import full_instants, signals_until
@@ -101,7 +101,7 @@ class Instants:
         self.clock = Clock(parts.sources, parts.sessions, calendars=others, last=parts.end, identify=identify)
         self.columns, self.adjustments = Columns(self.state, tickers, parts.rules), Adjustments(self.state)
         self.tables = TableRoom(parts.facts, tickers, self.columns, self.state)
-        self.released = [Released(each.spec, self.state, mark_writer(each.spec, self.state)) for each in parts.sources]
+        self.released = [Released(each.spec, self.state, keeper(each.spec, self.state)) for each in parts.sources]
         self.state.session_opens, self.state.session_closes = parts.sessions.open, parts.sessions.close
         self.state.currencies[:] = parts.currencies
         parts.portfolio.open(self.state, parts.capital)

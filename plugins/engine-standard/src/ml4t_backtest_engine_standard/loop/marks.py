@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from ml4t.backtest.core.pit import Released, Take
 from ml4t.backtest.interfaces import SourceSpec
 from ml4t.backtest.state import RunState
+from ml4t_backtest_engine_standard.loop.latest import Latest
 from ml4t_backtest_engine_standard.loop.rates import Rates
 
-__all__ = ["Marks", "mark_writer"]
+__all__ = ["Marks", "keeper"]
 
 Floats = NDArray[np.float64]
 
@@ -47,15 +48,17 @@ class Marks:
             self.rates.check()
 
 
-def mark_writer(spec: SourceSpec, state: RunState) -> Take | None:
-    """Return what writes a price feed's released rows into the marks and extremes of a run; None for other sources.
+def keeper(spec: SourceSpec, state: RunState) -> Take | None:
+    """Return what keeps something of a source's released rows by symbol; None for a source that needs none.
+
+    Those of price feeds are written into the marks and extremes of the run.
 
     Args:
         spec: The feed's description.
         state: The run's columns.
     """
     if spec.kind not in ("bar", "quote", "trade"):
-        return None
+        return Latest(len(spec.fields), state) if spec.kind == "signal" else None
 
     def take(symbol: NDArray[np.int32], values: Floats, times: NDArray[np.int64], each_once: bool) -> None:
         prices, instruments = _price(spec, values), state.instruments
