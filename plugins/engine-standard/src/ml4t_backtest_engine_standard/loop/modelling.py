@@ -87,7 +87,9 @@ class Modelling:
             if rows_came if model.source.every == "slice" else closed:
                 self._ask(model)
             while model.waiting and int(model.waiting[0].known_at) <= now:
-                parts.append(self._release(model, model.waiting.pop(0)))
+                rows = self._release(model, model.waiting.pop(0))
+                if len(rows):
+                    parts.append((model.released, rows, 0, len(rows)))
         if len(parts) > before:
             places = {id(each): place for place, each in enumerate(self._released)}
             parts.sort(key=lambda part: places[id(part[0])])
@@ -118,8 +120,8 @@ class Modelling:
             values[row] = column
         return values
 
-    def _release(self, model: _Model, said: _Said) -> tuple[Released, Rows, int, int]:
-        """Release the rows that hold a number; a release without any says that nothing holds."""
+    def _release(self, model: _Model, said: _Said) -> Rows:
+        """Release the rows that hold a number; a release without any says that nothing holds, and wakes nobody."""
         released, now = model.released, self._state.now
         ids = np.flatnonzero(np.isfinite(said.values).any(axis=0)).astype(np.int32)
         count, spec = len(ids), released.spec
@@ -130,7 +132,7 @@ class Modelling:
         if count:
             columns = (ids, known_at, event_time, values)
             self._journal.signal_rows(spec.name, spec.fields, *columns, valid_for=spec.valid_for, horizon=spec.horizon)
-        return released, rows, 0, count
+        return rows
 
 
 class _Said:
