@@ -249,3 +249,13 @@ def test_a_dialect_that_cannot_be_is_refused(tmp_path, settings):
     """As one sentence with the file, like all that is wrong with an input."""
     (problem,) = refused(tmp_path, "timestamp,symbol,close\n2024-01-02,A,1.5\n", **settings)
     assert problem.startswith("prices.csv: ")
+
+
+@pytest.mark.parametrize(("late", "expected"), [("2.5", 2.5), ("NA", None), ("", None)])
+def test_a_late_value_of_another_type_is_read_as_an_early_one(tmp_path, late, expected):
+    """Prices in whole units for thousands of rows, then half a one."""
+    days = pl.date_range(date(2000, 1, 1), date(2009, 1, 1), eager=True)
+    lines = [f"{day},A,{number + 1}" for number, day in enumerate(days)]
+    text = "\n".join(["timestamp,symbol,close", *lines, f"2010-01-01,A,{late}", ""])
+    gathered = rows(opened(tmp_path, text))["close"]
+    assert ([1.0, 2.0], expected) == (gathered.head(2).to_list(), gathered[-1])

@@ -15,6 +15,7 @@ from ml4t.backtest.interfaces.gate import FeedConfig, Gate, Location
 
 __all__ = ["CSVFeedConfig", "parse_numbers", "parse_stamps", "read_frame"]
 
+_FIRST = 1000  # rows that say what is a number
 _EPOCHS: dict[int, Literal["s", "ms", "us", "ns"]] = {10: "s", 13: "ms", 16: "us", 19: "ns"}
 
 
@@ -128,14 +129,17 @@ def _read(
         places = [names.index(name) for name in chosen]
         frame = pl.read_csv(file, columns=places, infer_schema=False, **_dialect(config))
         return frame.rename(dict(zip(frame.columns, chosen, strict=True)))
-    return pl.read_csv(
-        file,
-        decimal_comma=config.decimal_comma,
-        columns=chosen,
-        schema_overrides={name: pl.String for name in chosen if name in texts},
-        infer_schema_length=None,
+    options: dict[str, Any] = {
+        "decimal_comma": config.decimal_comma,
+        "columns": chosen,
+        "schema_overrides": {name: pl.String for name in chosen if name in texts},
         **_dialect(config),
-    )
+    }
+    try:
+        return pl.read_csv(file, infer_schema_length=_FIRST, **options)
+    except pl.exceptions.ComputeError:
+        # A later row is of another type; to look at all of them takes ten times as long.
+        return pl.read_csv(file, infer_schema_length=None, **options)
 
 
 def parse_stamps(text: pl.Series, date_format: str | None, origin: str) -> pl.Series:
