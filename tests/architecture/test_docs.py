@@ -43,7 +43,7 @@ def test_a_change_of_the_tables_is_noticed(tables):
 def test_every_key_of_a_run_file_is_listed(repository):
     """The table of keys and the sentence about reserved ones name all keys, and no others."""
     page = (repository / "docs" / "reference" / "run-file.md").read_text(encoding="utf-8")
-    reserved = re.search(r"^(`table`.*) are reserved", page, re.MULTILINE)
+    reserved = re.search(r"^(`benchmark`.*) are reserved", page, re.MULTILINE)
     listed = first_cells(page, "Top level") + re.findall(r"`(\w+)`", reserved[1])
     assert sorted(runfile._TYPE_OF) == sorted(listed)
 

@@ -392,3 +392,11 @@ def test_a_symbol_of_a_venue_has_the_facts_of_its_ticker(ask):
     told = ask(lambda context: context.asof("f", "eps").tolist(), frame, tables={"f": table})
     assert told[3] == [1.0, 2.0, 3.0]
     assert told[5] == [1.5, 2.0, 3.0]
+
+
+def test_dates_of_a_table_may_name_sessions_of_another_calendar(ask):
+    """A day in Tokyo closes hours before that day ends in UTC."""
+    table = {"frame": pl.DataFrame({"date": [date(2024, 1, 4)], "x": [1.0]}), "calendar": "XTKS"}
+    told = ask(lambda context: context.window("f")["known_at"].to_list(), tables={"f": table})
+    assert told[4] == [datetime(2024, 1, 4, 6, tzinfo=UTC)]
+    assert told[3] == []

@@ -117,7 +117,7 @@ class Assembly(Builder):
         specs = [source.spec for source in sources]
         actions = read_actions(tables, found, sessions, specs)
         check_currencies(actions, currencies)
-        known, remarks = read_facts(facts, tables, sessions, specs)
+        known, remarks = read_facts(facts, tables, self.calendars.find, specs)
         parts = Parts(
             name=settings.get("name") or "run",
             seed=settings.get("seed") or 0,

@@ -62,7 +62,7 @@ def check(run: RunFile, host: PluginHost) -> pl.DataFrame:
                 actions += read_actions(tables, {where: table}, sessions, specs)
         for fact in facts:
             with _noted(refused, fact.name):
-                read_facts([fact], tables, sessions, specs)
+                read_facts([fact], tables, assembly.calendars.find, specs)
         return assembly.gate.findings(calendars, _frame(actions), refused)
     finally:
         for _, source in named:

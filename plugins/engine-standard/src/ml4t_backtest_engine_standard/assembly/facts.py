@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
@@ -24,6 +24,7 @@ __all__ = ["MEMBER", "FactTable", "Field", "FieldKind", "FoundTable", "find_tabl
 FieldKind: TypeAlias = Literal["number", "flag", "day", "moment", "text"]
 
 MEMBER: Final = "member"
+_STAMPS: Final = ("latency", "timezone", "calendar")
 _TRUTHS: Final = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0}
 
 
@@ -67,7 +68,7 @@ class FoundTable:
         name: What strategies call it.
         where: Key of the setting.
         source: Reads it; None after an error, which is noted.
-        latency, timezone: As in the settings.
+        latency, timezone, calendar: As in the settings.
         members: Whether it says who is a member of the universe.
     """
 
@@ -76,6 +77,7 @@ class FoundTable:
     source: TableSource | None
     latency: str | None = None
     timezone: str | None = None
+    calendar: str | None = None
     members: bool = False
 
 
@@ -104,9 +106,9 @@ def find_tables(settings: Mapping[str, Any], tables: Tables, errors: Errors) -> 
             continue
         if any(each.name == name for each in found):
             errors.add(f"{where}.name", f"was {name!r}, as another table is called; choose another")
-        for key in ("latency", "timezone"):
+        for key in _STAMPS:
             errors.fit(own.get(key), str | None, f"{where}.{key}")
-        stamps = {key: own.pop(key, None) for key in ("latency", "timezone")}
+        stamps = {key: own.pop(key, None) for key in _STAMPS}
         if isinstance(own.get("use"), TableSource):
             own.pop("name")
         found.append(FoundTable(name, where, tables.find(own, where), **stamps, members=name == members))
@@ -117,14 +119,17 @@ def find_tables(settings: Mapping[str, Any], tables: Tables, errors: Errors) -> 
 
 
 def read_facts(
-    found: Sequence[FoundTable], tables: Tables, sessions: SessionTable, specs: Sequence[SourceSpec]
+    found: Sequence[FoundTable],
+    tables: Tables,
+    calendar: Callable[[str], SessionTable],
+    specs: Sequence[SourceSpec],
 ) -> tuple[list[FactTable], list[str]]:
     """Read tables of facts.
 
     Args:
         found: The tables.
         tables: Reads them.
-        sessions: The run's calendar.
+        calendar: Name of a calendar, empty for that of the run -> its sessions.
         specs: The run's feeds and signal sources.
 
     Returns:
@@ -141,7 +146,7 @@ def read_facts(
     for each in found:
         try:
             assert each.source is not None
-            rows = tables.read(each.source, each.where)
+            rows, sessions = tables.read(each.source, each.where), calendar(each.calendar or "")
             if each.members and is_intervals(rows):
                 symbol, *times, member = split_intervals(rows, sessions, f"table {each.name}", each.timezone)
                 facts.append(_in_order(each, symbol, times[0], times[1], {MEMBER: Field("flag", member)}))
