@@ -76,8 +76,8 @@ def _overtaken(symbol: Integers, times: tuple[Integers, Integers], *, within_rel
     event_time, known_at = times
     rows = pl.DataFrame({"symbol": symbol, "known_at": known_at, "event_time": event_time}).with_row_index("row")
     group = ["symbol", "known_at"] if within_release else ["symbol"]
-    rows = rows.sort("known_at", maintain_order=True).with_columns(
-        reached=pl.col("event_time").cum_max().over(group).max().over("symbol", "known_at")
-    )
+    rows = rows.sort("known_at", maintain_order=True)
+    rows = rows.with_columns(reached=pl.col("event_time").cum_max().over(group))
+    rows = rows.with_columns(pl.col("reached").max().over("symbol", "known_at"))
     overtaken = rows.sort("row").select(pl.col("reached") > pl.col("event_time")).to_series()
     return np.asarray(overtaken.to_numpy())
