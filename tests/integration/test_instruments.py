@@ -244,8 +244,8 @@ def test_a_symbol_at_a_venue_trades_on_the_account_of_that_venue():
 
     result = run(Plan(d1=both, d3=look), bars("A", "A@X"), {"symbol": "A"}, account=accounts, capital=None)
     assert [("A", 0), ("A@X", 1)] == result.fills.select("symbol", "account").rows()
-    assert pytest.approx((9_000.0, 9_990.0, 990.0)) == seen["home"][1:]
-    assert pytest.approx((7_000.0, 5_020.0, 1_980.0)) == seen["away"][1:]
+    assert pytest.approx((9_000.0, 9_990.0, 990.0, 9_000.0)) == seen["home"][1:]
+    assert pytest.approx((7_000.0, 5_020.0, 1_980.0, 7_000.0)) == seen["away"][1:]
     assert (15_010.0, 16_000.0) == pytest.approx((seen["total"], seen["cash"]))
     assert ["home", "away"] == seen["names"]
     balances = result.ledger.group_by("account").agg(pl.col("amount").sum()).sort("account").rows()
