@@ -9,7 +9,7 @@ import pytest
 from ml4t.backtest import Strategy
 from ml4t.backtest.errors import RunFileError
 from ml4t.backtest.state import ASSET_CLASSES, SETTLES, RunState
-from ml4t_backtest_engine_standard.assembly.instruments import Instrument, Rules
+from ml4t_backtest_engine_standard.assembly.instruments import Instrument, Rules, unmet_entries
 
 FIRST, LAST = date(2024, 1, 2), date(2024, 6, 28)
 
@@ -187,3 +187,19 @@ def test_rules_of_a_ticker_that_passed_on_are_those_of_each_company():
     ]
     rules = Rules(entries, ["USD"], [""])
     assert (2.0, 3.0, None) == (rules["A (One)"][2], rules["A (Two)"][2], rules.get("A"))
+
+
+def test_entries_of_symbols_that_never_came_are_noted(kit):
+    """They are perhaps mistyped; venues, companies and what actions name are no such entries."""
+    entries = [{"symbol": name} for name in ("A", "B", "APPL")]
+    result = kit.run(Idle(), kit.Source(kit.bars(symbols=("A", "B@X"))), instruments=entries)
+
+    assert ["instruments: no row came of 1 of 3 symbols: APPL"] == list(result.notes)
+
+
+def test_many_entries_that_never_came_are_one_short_note():
+    """A table of all instruments has more than a run."""
+    entries = [Instrument(symbol=f"S{number}") for number in range(7)]
+    assert ["instruments: no row came of 6 of 7 symbols: S1, S2, S3, S4, S5 …"] == unmet_entries(entries, ["S0"])
+    assert [] == unmet_entries([Instrument(), Instrument(symbol="A", entity="one")], [])
+    assert [] == unmet_entries([Instrument(symbol="A")], ["A (2024-03-07)"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any, Literal, TypeAlias
@@ -17,11 +17,12 @@ from ml4t.backtest.state import ASSET_CLASSES, SETTLES
 from ml4t_backtest_engine_standard.assembly.config import Errors
 from ml4t_backtest_engine_standard.assembly.tables import Tables
 
-__all__ = ["Instrument", "Rules", "read_instruments"]
+__all__ = ["Instrument", "Rules", "read_instruments", "unmet_entries"]
 
 Row: TypeAlias = tuple[float, ...]
 _SETTLES = {"future": "daily", "perpetual": "close"}
 _MARGINS = ("initial_margin", "maintenance_margin", "initial_per_unit", "maintenance_per_unit")
+_SHOWN = 5
 _OF_ONE_SYMBOL = ("base", "root", "expires", "listed_from", "listed_to", "entity")
 
 
@@ -203,6 +204,22 @@ def read_instruments(values: Sequence[Any], tables: Tables, errors: Errors) -> t
             out += [] if row is None else [(each, row)]
     _check_twice(out, errors)
     return [row for _, row in out], notes
+
+
+def unmet_entries(instruments: Sequence[Instrument], names: Iterable[str]) -> list[str]:
+    """Return a note where entries are of symbols that no row, and no action, has named: perhaps they are mistyped.
+
+    Args:
+        instruments: All entries.
+        names: Symbols that came, companies as they are called in results; and those of actions.
+    """
+    met = {part for name in names for part in (name, name.partition(" (")[0], name.partition("@")[0])}
+    symbols = [row.symbol for row in instruments if row.symbol != "*" and not row.entity]
+    unmet = [symbol for symbol in symbols if symbol not in met]
+    if not unmet:
+        return []
+    shown = ", ".join(unmet[:_SHOWN]) + " …" * (len(unmet) > _SHOWN)
+    return [f"instruments: no row came of {len(unmet):,} of {len(symbols):,} symbols: {shown}"]
 
 
 def _rows_of(

@@ -14,6 +14,7 @@ from typing import Any
 
 from ml4t.backtest.errors import RunError, RunInterrupted
 from ml4t.backtest.interfaces import Progress
+from ml4t_backtest_engine_standard.assembly.instruments import unmet_entries
 from ml4t_backtest_engine_standard.assembly.parts import Parts
 from ml4t_backtest_engine_standard.context.handles import to_datetime
 from ml4t_backtest_engine_standard.loop.instant import Instants
@@ -110,6 +111,8 @@ class Running:
         flags = [*parts.broker.flags, *parts.portfolio.flags]
         if bus.received_external:
             flags.append(f"not reproducible: {bus.received_external} events came from other threads")
+        acted = [name for action in parts.actions for name in (action.symbol, action.new_symbol)]
+        unmet = unmet_entries(parts.instruments, [*instants.state.symbols.names, *acted]) if status == "done" else []
         return Result(
             state=instants.state,
             journal=instants.journal,
@@ -118,7 +121,7 @@ class Running:
             status=status,
             error=problem,
             flags=flags,
-            notes=[note for source in parts.sources for note in source.notes()] + parts.notes,
+            notes=[note for source in parts.sources for note in source.notes()] + parts.notes + unmet,
             header=parts.header,
             counts={
                 "rows": instants.rows_done,
