@@ -83,6 +83,17 @@ def test_an_unknown_top_level_key_is_refused_with_the_nearest(read, tmp_path):
     ) == caught.value.problems
 
 
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [('calendar = "XNYS"', "[clock]"), ('price_basis = "raw"', "[[feed]]"), ('signals = "s.parquet"', "[[signal]]")],
+)
+def test_a_keyword_of_python_is_told_where_run_files_have_it(read, line, place):
+    """The same setting stands in a table there."""
+    with pytest.raises(RunFileError) as caught:
+        read(f"{MINIMAL}{line}\n")
+    assert caught.value.problems[0].endswith(f"under {place}")
+
+
 def test_a_syntax_error_names_file_line_and_column(read, tmp_path):
     """What is no TOML is reported where it stands."""
     with pytest.raises(RunFileError, match=r"run\.toml: line 2, column 8: "):

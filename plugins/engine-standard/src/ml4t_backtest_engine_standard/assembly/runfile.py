@@ -41,6 +41,14 @@ _TYPE_OF: Mapping[str, object] = {
     **dict.fromkeys(_TABLES, Table),
     **dict.fromkeys(LIST_KEYS, Table | list[Table]),
 }
+# Keywords of Python -> what says the same in a run file.
+_IN_RUN_FILES: Mapping[str, str] = {
+    "calendar": 'write calendar = "..." under [clock]',
+    "prices": "write path and prices under [[feed]]",
+    "price_basis": 'write prices = "raw" (or "split", "total") under [[feed]]',
+    "bar": 'write bar = "1d" under [[feed]]',
+    "signals": "write path under [[signal]]",
+}
 
 
 def check_keys(settings: Mapping[str, object], errors: Errors, also: Sequence[str] = ()) -> None:
@@ -48,7 +56,7 @@ def check_keys(settings: Mapping[str, object], errors: Errors, also: Sequence[st
     for key in settings:
         if key not in _TYPE_OF:
             near = nearest(key, [*_TYPE_OF, *also]) or "see the reference of run files"
-            errors.add(key, f"is not a known key; {near}")
+            errors.add(key, f"is not a known key; {_IN_RUN_FILES.get(key, near)}")
 
 
 def fit_values(settings: dict[str, Any], errors: Errors, keys: Collection[str]) -> None:
