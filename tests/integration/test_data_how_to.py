@@ -58,8 +58,9 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     for name, real in FILES.items():
         shutil.copy(shared / "data" / f"{real}.parquet", tmp_path / "data" / f"{name}.parquet")
-    (strategy,) = blocks("python")
-    (tmp_path / "rising.py").write_text(strategy, encoding="utf-8")
+    for strategy in blocks("python"):
+        (name,) = re.findall(r"^class (\w+)\(Strategy\)", strategy, re.MULTILINE)
+        (tmp_path / f"{name.lower()}.py").write_text(strategy, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
