@@ -117,7 +117,7 @@ class Clock:
         self._time_source = time_source
         self._late = late
         self._names: dict[str, int] = {}
-        self._enum = pl.Enum([])
+        self._codes, self._ranks = np.full(1, -1, np.int32), np.zeros(0, np.int32)
         self._public: NDArray[np.int32] = np.zeros(0, np.int32)
         self._next_id = 0
         self._cut = 0
@@ -196,9 +196,9 @@ class Clock:
         known = [part.known_at for part in parts]
         opens, closes = self._session_events(known, cut, final)
         table = self.sessions
-        stamps = [*known, table.open[opens] if self.wants_opens else known[0][:0], table.close[closes]]
-        merged = np.sort(np.concatenate(stamps), kind="stable")
-        instants = merged[np.flatnonzero(np.diff(merged, prepend=-1))]
+        known_once = [stamps[np.flatnonzero(np.diff(stamps, prepend=-1))] for stamps in known]
+        stamps = [*known_once, table.open[opens] if self.wants_opens else known[0][:0], table.close[closes]]
+        instants = np.unique(np.concatenate(stamps))
         chunk = Chunk(instants.tolist(), [])
         if self.wants_opens:
             where = np.searchsorted(instants, table.open[opens])
@@ -249,19 +249,18 @@ class Clock:
 
     def _encode(self, symbols: pl.Series) -> NDArray[np.int32]:
         """Return private codes of symbol names; they say nothing about ids until rows are released."""
-        try:
-            codes = symbols.cast(self._enum)
-        except pl.exceptions.PolarsError:  # names that are new
+        symbols = symbols.cast(pl.Categorical)  # by a table that lasts as long as some series of its names
+        physical = symbols.to_physical().to_numpy()
+        codes = self._codes[np.minimum(physical, len(self._codes) - 1)]
+        if len(codes) and codes.min() < 0:  # names that are new
             names = symbols.unique().cast(pl.String).sort()
             fresh = [name for name in names if name not in self._names]
             self._names |= {name: len(self._names) + place for place, name in enumerate(fresh)}
             self._public = np.concatenate([self._public, np.full(len(fresh), -1, np.int32)])
-            self._enum = pl.Enum(list(self._names))
-            codes = symbols.cast(self._enum)
-        return codes.to_physical().to_numpy().astype(np.int32)
-
-    def _ranks(self) -> NDArray[np.int64]:
-        """Return, per private code, the place of its name in alphabetical order."""
-        ranks = np.empty(len(self._names), np.int64)
-        ranks[np.argsort(np.array(list(self._names)), kind="stable")] = np.arange(len(self._names))
-        return ranks
+            self._known = pl.Series(list(self._names), dtype=pl.Categorical)
+            of_names = self._known.to_physical().to_numpy()
+            self._codes = np.full(int(of_names.max()) + 2, -1, np.int32)  # the last one stands for all beyond
+            self._codes[of_names] = np.arange(len(of_names))
+            self._ranks = np.argsort(np.argsort(np.array(list(self._names)), kind="stable")).astype(np.int32)
+            codes = self._codes[physical]
+        return codes

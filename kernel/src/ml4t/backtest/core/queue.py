@@ -90,7 +90,7 @@ class Queue:
         if self.drained:
             return FOREVER
         # Rows are in the order of their ends; of those still to come none is known earlier than the newest end's.
-        return max(self._newest + self._delay, self._clock._cut, self._silent_until)
+        return max(self._newest + self._delay + self.spec.whole, self._clock._cut, self._silent_until)
 
     @property
     def first(self) -> int:
@@ -180,9 +180,11 @@ class Queue:
                 return
             order = np.argsort(rows.known_at, kind="stable")
         else:
-            rank = self._clock._ranks()[rows.symbol]
-            same = (np.diff(rank) == 0) & (np.diff(rows.event_time) >= 0)
-            if ((later > 0) | ((later == 0) & (same | (np.diff(rank) > 0)))).all():
+            rank = self._clock._ranks[rows.symbol]
+            up, same = rank[1:] > rank[:-1], rank[1:] == rank[:-1]
+            if ((later > 0) | ((later == 0) & up)).all():
+                return
+            if ((later > 0) | ((later == 0) & (up | (same & (np.diff(rows.event_time) >= 0))))).all():
                 return
             order = np.lexsort((rows.event_time, rank, rows.known_at))
         self._rows = rows.take(order)

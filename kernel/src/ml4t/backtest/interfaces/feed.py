@@ -48,6 +48,7 @@ class SourceSpec:
         valid_for: For signals: ns for which a value stays valid; None means until the next release.
         horizon: For signals: ns after event_time up to which a value says anything; None where that is not stated.
         origin: File, glob or ``<frame>``, for messages.
+        whole: Whether no batch ends within an instant; its rows are then released without waiting for the next one.
     """
 
     name: str
@@ -59,6 +60,7 @@ class SourceSpec:
     valid_for: int | None = None
     horizon: int | None = None
     origin: str = "<frame>"
+    whole: bool = False
 
 
 class Source(ABC):
