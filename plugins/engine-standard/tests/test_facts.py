@@ -400,3 +400,46 @@ def test_dates_of_a_table_may_name_sessions_of_another_calendar(ask):
     told = ask(lambda context: context.window("f")["known_at"].to_list(), tables={"f": table})
     assert told[4] == [datetime(2024, 1, 4, 6, tzinfo=UTC)]
     assert told[3] == []
+
+
+class Waking(Strategy):
+    """Note events and their order."""
+
+    def __init__(self):
+        self.told = []
+
+    def on_event(self, event, context):
+        source = getattr(event, "source", "")
+        if source:
+            values = {name: str(value) for name, value in event.values.items()}
+            self.told.append((context.now.day, source, event.symbol, values))
+        elif event.symbol == "A":
+            self.told.append((context.now.day, "bar"))
+
+
+def test_rows_wake_a_strategy_only_where_the_table_says_so(kit):
+    """At the instant at which they are known, before the bars of that instant; never in the warm-up."""
+    table = facts(("A", at(1), at(1), 1.0), ("A", at(2), at(3), 2.0), ("Z", at(1), at(4, 12), None))
+    table = table.with_columns(day=pl.lit(date(2024, 2, 1)), word=pl.lit("x"))
+    macro = pl.DataFrame({"known_at": [at(4, 12)], "rate": [5.0]})
+    strategy = Waking()
+    tables = {"f": {"frame": table, "wakes": True}, "m": {"frame": macro, "wakes": True}, "quiet": RESTATED}
+    kit.run(strategy, kit.Source(prices()), tables=tables, start=DAYS[1])
+    more = {"day": "2024-02-01T00:00:00.000000000", "word": "x"}
+    assert strategy.told == [
+        (3, "f", "A", {"eps": "2.0", **more}),
+        (3, "bar"),
+        (4, "bar"),
+        (4, "f", "Z", {"eps": "nan", **more}),
+        (4, "m", "", {"rate": "5.0"}),
+        (5, "bar"),
+        (6, "bar"),
+    ]
+
+
+def test_the_header_names_tables_and_the_universe(kit):
+    table = pl.DataFrame({"symbol": ["A"], "from": [DAYS[1]]})
+    engine = kit.engine(Waking(), kit.Source(prices()), tables={"f": RESTATED}, universe=table)
+    assert {"table f: 5 rows of eps", "table universe: 1 rows of member, the members of the universe"} < {
+        *engine.header
+    }

@@ -51,6 +51,7 @@ class FactTable:
         symbol: Tickers; None of a market-wide table.
         event_time, known_at: int64 (n,), UTC ns.
         fields: Columns by name.
+        wakes: Whether each row that becomes known is an event for strategies.
     """
 
     name: str
@@ -58,6 +59,7 @@ class FactTable:
     event_time: Integers
     known_at: Integers
     fields: Mapping[str, Field]
+    wakes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class FoundTable:
         where: Key of the setting.
         source: Reads it; None after an error, which is noted.
         latency, timezone, calendar: As in the settings.
+        wakes: Whether its rows call ``on_event``.
         members: Whether it says who is a member of the universe.
     """
 
@@ -78,6 +81,7 @@ class FoundTable:
     latency: str | None = None
     timezone: str | None = None
     calendar: str | None = None
+    wakes: bool = False
     members: bool = False
 
 
@@ -108,10 +112,12 @@ def find_tables(settings: Mapping[str, Any], tables: Tables, errors: Errors) -> 
             errors.add(f"{where}.name", f"was {name!r}, as another table is called; choose another")
         for key in _STAMPS:
             errors.fit(own.get(key), str | None, f"{where}.{key}")
+        errors.fit(own.get("wakes", False), bool, f"{where}.wakes")
+        wakes = bool(own.pop("wakes", False))
         stamps = {key: own.pop(key, None) for key in _STAMPS}
         if isinstance(own.get("use"), TableSource):
             own.pop("name")
-        found.append(FoundTable(name, where, tables.find(own, where), **stamps, members=name == members))
+        found.append(FoundTable(name, where, tables.find(own, where), **stamps, wakes=wakes, members=name == members))
     if members is not None and not any(each.members for each in found):
         known = nearest(str(members), [each.name for each in found]) or "name one of the [[table]]s so"
         errors.add("universe.table", f"was {members!r}, which no table is called; {known}")
@@ -211,7 +217,7 @@ def _in_order(
     order = keys["row"].to_numpy()
     taken = {name: Field(field.kind, field.values[order]) for name, field in fields.items()}
     ordered = None if symbol is None else symbol.gather(order)
-    return FactTable(found.name, ordered, event_time[order], known_at[order], taken)
+    return FactTable(found.name, ordered, event_time[order], known_at[order], taken, found.wakes)
 
 
 def _field(column: pl.Series) -> Field | None:

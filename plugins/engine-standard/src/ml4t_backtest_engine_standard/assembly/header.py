@@ -30,6 +30,9 @@ def header_lines(parts: Parts, settings: Mapping[str, Any]) -> tuple[str, ...]:
         basis = f", {spec.prices} prices" if spec.prices else ""
         stamps = _STAMPS[spec.rule.convention]
         lines.append(f"{spec.kind} source {spec.name}: {spec.origin}, stamps are {stamps}{basis}")
+    for table in parts.facts:
+        whose = ", the members of the universe" * (table.name == parts.members)
+        lines.append(f"table {table.name}: {len(table.known_at):,} rows of {', '.join(table.fields)}{whose}")
     if kinds := Counter(action.kind for action in parts.actions):
         lines.append("actions: " + ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items())))
     models = parts.models

@@ -117,6 +117,10 @@ class Delivery:
         """Deliver corporate actions that became known."""
         self._deliver(CorporateActionEvent, events, not any(issubclass(CorporateActionEvent, e) for e in self._wanted))
 
+    def facts(self, events: Sequence[SignalEvent]) -> None:
+        """Deliver rows of tables that wake strategies."""
+        self._deliver(SignalEvent, events, True)
+
     def _deliver(self, event_class: type[Event], events: Iterable[Event], to_strategy: bool) -> None:
         if self.bus.has_subscribers(event_class):
             self.doing = "bus"

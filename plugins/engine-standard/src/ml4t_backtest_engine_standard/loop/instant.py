@@ -347,6 +347,8 @@ class Instants:
             delivery.call("on_symbols", (*received, *(added or ())))
         if events:
             delivery.actions(events)
+        if self.tables.news and self.state.now > self.quiet_until:
+            delivery.facts(self.tables.news)
         if parts:
             delivery.rows(parts)
         if closes is not None:

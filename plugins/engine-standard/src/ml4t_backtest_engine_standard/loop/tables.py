@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import polars as pl
 
+from ml4t.backtest.core.event import SignalEvent
 from ml4t.backtest.core.queue import FOREVER
 from ml4t.backtest.state import RunState
 from ml4t_backtest_engine_standard.assembly.entities import Tickers
-from ml4t_backtest_engine_standard.assembly.facts import FactTable, FieldKind
+from ml4t_backtest_engine_standard.assembly.facts import FactTable, Field, FieldKind
 from ml4t_backtest_engine_standard.context.tables import Facts
 from ml4t_backtest_engine_standard.loop.columns import Columns
 
@@ -33,6 +34,7 @@ class TableRoom:
     Attributes:
         next: Instant of the earliest row that waits, UTC ns; the end of time where there is none, or no data yet.
         facts: What is known of each table, by its name.
+        news: An event for each row of this instant, of the tables that wake strategies.
     """
 
     def __init__(self, tables: Sequence[FactTable], tickers: Tickers, columns: Columns, state: RunState) -> None:
@@ -40,6 +42,7 @@ class TableRoom:
         self._queues = [_Queue(table, tickers) for table in tables]
         self.facts: dict[str, Facts] = {queue.facts.name: queue.facts for queue in self._queues}
         self.next = FOREVER
+        self.news: list[SignalEvent] = []
         self._seen = 0
         self._keys: Columned = {}
 
@@ -50,13 +53,18 @@ class TableRoom:
 
     def update(self) -> None:
         """Release what is known now, and let it find the columns that there are now."""
+        if not self._queues:
+            return
         state = self._state
+        if self.news:
+            self.news = []
         fresh = self._new_columns() if self._seen < len(state.symbols) else []
         for queue in self._queues:
             if fresh:
                 queue.add_columns(fresh)
             if self.next <= state.now and queue.release(state.now, self._keys):
                 state.known_at = state.now
+                self.news += queue.events(state)
         if self.next <= state.now:
             self.next = min((queue.next for queue in self._queues), default=FOREVER)
 
@@ -75,7 +83,7 @@ class _Queue:
     """The rows of one table, those to come and those that are known."""
 
     def __init__(self, table: FactTable, tickers: Tickers) -> None:
-        self._table, self._place = table, 0
+        self._table, self._begun, self._place = table, 0, 0
         kinds: dict[str, FieldKind] = {name: field.kind for name, field in table.fields.items()}
         self.facts = Facts(table.name, kinds, market_wide=table.symbol is None)
         everything = pl.Series([""] * len(table.known_at), dtype=pl.String)
@@ -111,7 +119,7 @@ class _Queue:
         stop = int(np.searchsorted(table.known_at, now, side="right"))
         if stop == first:
             return False
-        self._place = stop
+        self._begun, self._place = first, stop
         codes = self._codes[first:stop]
         fresh, where = np.unique(codes[self._entity[codes] < 0], return_index=True)
         rows = np.flatnonzero(self._entity[codes] < 0)[where] + first
@@ -119,6 +127,20 @@ class _Queue:
             self._admit(self._keys[code], code, self._symbols[row], columns)
         self.facts.add(self._entity[codes], (table.event_time, table.known_at), table.fields, slice(first, stop))
         return True
+
+    def events(self, state: RunState) -> list[SignalEvent]:
+        """Return an event for each row that was handed over last, where this table wakes strategies."""
+        table, facts = self._table, self.facts
+        if not table.wakes:
+            return []
+        out = []
+        for row in range(self._begun, self._place):
+            entity = int(self._entity[self._codes[row]])
+            named = facts.named.get(entity)
+            symbol = facts.tickers[entity] if named is None else state.symbols.names[named]
+            values = {name: _plain_value(field, row) for name, field in table.fields.items()}
+            out.append(SignalEvent(state.now, table.name, symbol, int(table.event_time[row]), values))
+        return out
 
     def _admit(self, key: str, code: int, ticker: str, columns: Columned) -> None:
         """Give a company that rows are about for the first time a place, and the columns that it has."""
@@ -130,6 +152,14 @@ class _Queue:
                 facts.columns[column] = entity
             if own:
                 facts.named[entity] = column
+
+
+def _plain_value(field: Field, row: int) -> Any:
+    """Return a value as ``Context.asof`` would: a float, a datetime64[ns], a str or None."""
+    value = field.values[row]
+    if field.kind == "text":
+        return value
+    return float(value) if field.kind in ("number", "flag") else np.datetime64(int(value), "ns")
 
 
 def _plain(key: str) -> str:
