@@ -41,7 +41,6 @@ class StandardGate:
         self._judge = Judge(read_severities(settings or {}), survey)
 
     arrange = staticmethod(Arrangement)
-    take_frame = staticmethod(take_frame)
     copy_frame = staticmethod(copy_frame)
     digest_frame = staticmethod(digest_frame)
     find_files = staticmethod(find_files)
@@ -76,6 +75,15 @@ class StandardGate:
             )
         except DataError as error:
             self._judge.refused(error.problems, name, origin)
+            raise
+
+    def take_frame(self, frame: object, config: FeedConfig | SignalConfig, *, name: str, origin: str) -> pl.DataFrame:
+        """Copy the needed columns of a frame; see the protocol. A survey copies one without them, too, and goes on."""
+        try:
+            return take_frame(frame, config, name=name, origin=origin)
+        except DataError:
+            if self._judge.survey:
+                return copy_frame(frame, origin)
             raise
 
     def findings(
