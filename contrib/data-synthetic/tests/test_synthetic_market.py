@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 from ml4t.backtest import Engine
 from ml4t.backtest.errors import DataError, RunFileError
 from ml4t.backtest.interfaces import Window
-from ml4t_backtest_data_synthetic import SyntheticConfig, generate
+from ml4t_backtest_data_synthetic import SyntheticConfig, generate, sources
 from ml4t_backtest_data_synthetic.sources import SyntheticActions, SyntheticDataFeed
 from ml4t_backtest_testkit import make_setup
 
@@ -104,9 +104,11 @@ def test_returns_have_the_moments_that_were_asked_for():
     assert 0.25 < skill < 0.35
 
 
+@pytest.mark.parametrize("limit", [0, 10**6])
 @pytest.mark.parametrize("settings", [{}, {"bar": "1h", "sessions": 20}, {"kind": "quote", "bar": "6h"}])
-def test_the_feed_has_the_rows_of_the_frame(settings):
-    """In batches of any size."""
+def test_the_feed_has_the_rows_of_the_frame(settings, limit, monkeypatch):
+    """In batches of any size, whether made at once or while they are read."""
+    monkeypatch.setattr(sources, "_CHECKED_ROWS", limit)
     shape = {"symbols": 4, "sessions": 50, "seed": 9, "missing": 0.1, **settings}
     market = generate(**{name: value for name, value in shape.items() if name != "kind"})
     expected = market.quotes if "kind" in settings else market.bars
@@ -115,8 +117,17 @@ def test_the_feed_has_the_rows_of_the_frame(settings):
         assert_frame_equal(expected, rows.with_columns(pl.col("symbol").cast(pl.String)))
 
 
-def test_a_window_is_made_without_what_lies_before():
+@pytest.mark.parametrize("settings", [{}, {"bar": "1h"}, {"kind": "quote"}, {"kind": "trade", "latency": "2s"}])
+def test_a_large_market_says_the_same_of_its_rows(settings, monkeypatch):
+    """As the gate does of one that is small enough to be checked."""
+    checked = opened(**settings).spec
+    monkeypatch.setattr(sources, "_CHECKED_ROWS", 0)
+    assert checked == opened(**settings).spec
+
+
+def test_a_window_is_made_without_what_lies_before(monkeypatch):
     """A session's rows hang on seed and session alone."""
+    monkeypatch.setattr(sources, "_CHECKED_ROWS", 0)
     whole = pl.concat(opened(sessions=300, bar="1h").batches())
     moment = int(whole["timestamp"][4000].timestamp()) * 10**9
     part = pl.concat(opened(Window(first=moment, last=moment + 86_400 * 10**9), sessions=300, bar="1h").batches())

@@ -24,7 +24,7 @@ def plant(name: str, frame: pl.DataFrame, world: World) -> tuple[pl.DataFrame, p
     """Plant those defects of a market that belong to one of its frames.
 
     Args:
-        name: ``bars``, ``quotes`` or ``signals``.
+        name: ``bars``, ``quotes``, ``trades`` or ``signals``.
         frame: Its rows, without a defect.
         world: The market, whose config names the defects.
 
@@ -34,7 +34,7 @@ def plant(name: str, frame: pl.DataFrame, world: World) -> tuple[pl.DataFrame, p
     Raises:
         RunFileError: The market cannot have such a defect.
     """
-    rules = {"bars": BAR_DEFECTS, "quotes": QUOTE_DEFECTS, "signals": SIGNAL_DEFECTS}[name]
+    rules = {"bars": BAR_DEFECTS, "quotes": QUOTE_DEFECTS, "trades": (), "signals": SIGNAL_DEFECTS}[name]
     plot = Plot(name, frame, world)
     for number, rule in enumerate(_PLANTERS):
         if rule in world.config.defects and rule in rules:

@@ -24,7 +24,7 @@ from ml4t.backtest.interfaces import (
     TableSource,
     Window,
 )
-from ml4t_backtest_data_synthetic.config import QUOTE_DEFECTS, SIGNAL_DEFECTS, SyntheticConfig
+from ml4t_backtest_data_synthetic.config import SyntheticConfig
 from ml4t_backtest_data_synthetic.defects import plant
 from ml4t_backtest_data_synthetic.generating import always_open
 from ml4t_backtest_data_synthetic.rows import FIELDS, Kind, make_rows, make_scores
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SyntheticActions", "SyntheticDataFeed", "SyntheticFeedConfig", "SyntheticSignalSource"]
 
+# Up to so many rows are made at once and go through the gate as those of a file do; beyond, while they are read.
+_CHECKED_ROWS = 1_000_000
 # A session's label and its close may be a day apart in UTC, and its rows are known up to a day after.
 _SLACK_NS = 3 * DAY_NS
 
@@ -64,10 +66,10 @@ class SyntheticFeedConfig(SyntheticConfig):
 
 
 class SyntheticDataFeed(DataFeed):
-    """Bars, quotes or trades of a synthetic market, made while they are read.
+    """Bars, quotes or trades of a synthetic market.
 
-    Memory is that of a session's bars. With ``defects`` all rows are made at once and go through the gate, as
-    those of a file.
+    Up to a million rows, and all where there are ``defects``, are made at once and go through the gate as those of
+    a file do; more are made while they are read, in the memory of one session's bars.
     """
 
     Config = SyntheticFeedConfig
@@ -118,12 +120,8 @@ class SyntheticDataFeed(DataFeed):
         begin = int(np.searchsorted(world.calendar["close"], first))
         end = int(np.searchsorted(world.calendar["open"], last, side="right"))
         self._range = (min(begin, end), end)
-        planted = [rule for rule in config.defects if rule not in SIGNAL_DEFECTS]
-        quotes = [rule for rule in planted if rule in QUOTE_DEFECTS]
-        if config.kind == "bar" and len(planted) > len(quotes):
-            self._rows = self._checked("bars", world, window)
-        elif config.kind == "quote" and quotes:
-            self._rows = self._checked("quotes", world, window)
+        if _size(world) <= _CHECKED_ROWS or config.defects:
+            self._rows = self._checked(world, window)
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """Yield the rows in time order."""
@@ -158,10 +156,11 @@ class SyntheticDataFeed(DataFeed):
         """Let go of the market."""
         self._rows = self._world = None
 
-    def _checked(self, name: str, world: World, window: Window) -> OpenRows:
+    def _checked(self, world: World, window: Window) -> OpenRows:
         config, bars = self._config, self._config.kind == "bar"
         frame = pl.concat(make_rows(world, config.kind)).with_columns(pl.col("symbol").cast(pl.String))
-        spoiled, _ = plant(name, frame, world)
+        if config.defects:
+            frame, _ = plant(f"{config.kind}s", frame, world)
         unclear = "unclear-stamps" in config.defects
         settings = FeedConfig(
             bar=config.bar if bars else None,
@@ -173,7 +172,7 @@ class SyntheticDataFeed(DataFeed):
             calendar=config.calendar,
         )
         return self._setup.gate.open_rows(
-            spoiled.lazy(), settings, window, name=self._setup.name, origin=_origin(self._setup.name)
+            frame.lazy(), settings, window, name=self._setup.name, origin=_origin(self._setup.name)
         )
 
 
@@ -241,6 +240,13 @@ def _digest(world: World, what: str) -> str:
     market = SyntheticConfig(**{name: getattr(world.config, name) for name in SyntheticConfig.__dataclass_fields__})
     text = repr((what, world.seed, astuple(replace(market, seed=None, calendar=""))))
     return hashlib.sha256(text.encode() + world.calendar.tobytes()).hexdigest()
+
+
+def _size(world: World) -> int:
+    """Return how many rows there are at most."""
+    config, table = world.config, world.calendar
+    length = DAY_NS if config.daily else parse_duration(config.bar)
+    return config.symbols * int(np.maximum((table["close"] - table["open"]) // length, 1).sum())
 
 
 def _origin(name: str) -> str:
