@@ -429,13 +429,15 @@ def informed(seed=5):
 
 def engine_of(
     strategy, prices, signals=None, *, batch=0, valid_for=None, actions=None, account=None, tables=None, universe=None,
-    **feed,
+    model=None, **feed,
 ):  # fmt: skip
     table = {"use": "frame", "name": "prices", "frame": prices, "batch_rows": batch, **feed}
     settings = {}
     if signals is not None:
         settings["signal"] = {"use": "frame", "name": "scores", "frame": signals, "latency": "90s", "batch_rows": batch}
         settings["signal"] |= {"valid_for": valid_for} if valid_for else {}
+    if model is not None:
+        settings["signal"] = model
     names = prices["symbol"].unique().to_list()
     return Engine(
         feed=table,
@@ -519,6 +521,50 @@ def test_one_symbol_row_by_row_shows_no_future(watch, batch, by_steps):
     strategy = watched("on_event", "on_fill", "after_trading_end")()
     drive(engine_of(strategy, prices, batch=batch, bar="1m", stamp="close"), by_steps)
     clean(watch, "on_start", "on_event", "on_fill", "after_trading_end")
+
+
+class Answers:
+    """A model whose every answer is a secret until it is known, and which looks at what it is given."""
+
+    def __init__(self, secrets, latency):
+        self.secrets, self.latency = secrets, latency
+
+    def __call__(self, features, view):
+        look("model", None, features, view, view.history("close", 3), view.window("prices"), view.universe, view)
+        known_at = [view.now_ns + self.latency] * len(view.symbols)
+        values = self.secrets.numbers(130, 140, known_at)
+        self.secrets.freeze()
+        return values
+
+
+def asked(strategy, prices, secrets, every="slice"):
+    """Return an engine with a model that answers 90 seconds later."""
+    feature = {"field": "close", "history": 3, "transform": "mean"}
+    answers = Answers(secrets, 90 * 10**9)
+    table = {"use": "model", "model": answers, "latency": "90s", "features": [feature], "every": every, "history": 3}
+    return engine_of(strategy, prices, bar="1d", model=table)
+
+
+@pytest.mark.parametrize("every", ["slice", "session"])
+@pytest.mark.parametrize("by_steps", [False, True])
+def test_models_show_no_future(watch, every, by_steps):
+    """Neither does the model see what is to come, nor anybody its answer before it is known."""
+    watch["secrets"], prices, _ = daily()
+    engine = asked(watched(*EVERY)(), prices, watch["secrets"], every)
+    drive(engine, by_steps)
+    assert engine.result.signals.height > 10
+    clean(watch, "model", "on_start", "scheduled", *EVERY[:5], *EVERY[6:])
+
+
+def test_an_answer_within_reach_before_it_is_known_is_found(watch):
+    """The room in which answers wait hangs on the context."""
+    watch["secrets"], prices, _ = daily()
+    engine = asked(watched(*EVERY)(), prices, watch["secrets"])
+    engine.prepare()
+    instants = engine._running.instants
+    instants.context.leak = instants.models
+    engine.run()
+    assert any("_Said" in finding for finding in watch["found"])
 
 
 class Silent(Keeper):
