@@ -101,3 +101,13 @@ def test_a_rule_that_is_raised_stops_a_run_and_one_that_is_lowered_does_not():
     result = Engine(prices=prices, gate={"negative-size": "warning"}, strategy=Hold).run()
     assert "done" == result.status
     assert any("1 of 30 rows are kept although volume is negative" in note for note in result.notes)
+
+
+def test_findings_in_rows_that_flow_are_in_the_manifest_too(tmp_path):
+    """Large files are checked while the run goes on."""
+    bars(close=[1.0] * 20 + [None] * 10).write_parquet(tmp_path / "bars.parquet")
+    feed = {"use": "parquet", "name": "bars", "path": str(tmp_path / "bars.parquet"), "stream": True}
+    result = Engine(feed=feed, strategy=Hold).run()
+    assert [("missing-value", "bars", 10)] == [
+        (finding["rule"], finding["source"], finding["count"]) for finding in result.manifest["findings"]
+    ]

@@ -104,8 +104,12 @@ class RowGate:
 
     def report(self, name: str) -> None:
         """Tell the judge what was found in the source of this name."""
-        for finding in self._found.values():
+        for finding in self.found():
             self.judge.add(finding, name, self.origin)
+
+    def found(self) -> list[Finding]:
+        """Return what was found so far."""
+        return list(self._found.values())
 
     def notes(self) -> tuple[str, ...]:
         """Return one sentence, with its count, per finding that does not stop a run."""

@@ -99,7 +99,7 @@ class StandardGate:
             from ml4t_backtest_gate_standard.findings.survey import survey
 
             survey(self._judge, sessions, actions)
-        return frame_of(self._judge.findings)
+        return frame_of(self._judge.all_findings())
 
 
 if TYPE_CHECKING:

@@ -144,7 +144,7 @@ def open_rows(
                 spec=_spec(found, settled, config, plan, name, origin),
                 plan=plan,
                 extent=extent,
-                gate_of=new_gate,
+                gate_of=lambda place: judge.follow(new_gate(place), name),
                 place_of=place_of,
                 said=[*found.notes, *_remarks(found, config, origin)],
                 keys=[time, "symbol", *found.times[1:]] if found.kind in ("bar", "signal") else [time],

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import polars as pl
-
 from ml4t.backtest.config import nearest
 from ml4t.backtest.errors import InputError, RunFileError
 from ml4t.backtest.interfaces import (
@@ -145,7 +143,7 @@ class Assembly(Builder):
             facts=known,
             members=next((each.name for each in facts if each.members), ""),
             tables=tables.digests,
-            findings=self.gate.findings({}, pl.DataFrame(), {}).to_dicts(),
+            gate=self.gate,
             owners=self.owners,
             used=dict(sorted(self.used.items())),
             notes=([note] if note else [])

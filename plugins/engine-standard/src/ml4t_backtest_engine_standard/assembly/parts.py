@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from ml4t.backtest.components import ComponentRef
 from ml4t.backtest.core.sessions import SessionTable
 from ml4t.backtest.interfaces import (
     Broker,
     ExecutionModels,
+    Gate,
     Portfolio,
     Reporter,
     RiskManager,
@@ -48,7 +48,7 @@ class Parts:
         facts: Tables of facts; nobody may see a row before it is known.
         members: Which of them says who is a member of the universe; empty for none.
         tables: SHA-256 of what each table reads, by the key of its setting.
-        findings: What the gate found in the sources that does not stop a run, a row each.
+        gate: What the sources were given to check their rows.
         start, end: First instant with callbacks, last instant, UTC ns.
         owners: (component, where it came from), for notes on errors.
         used: Distribution -> version of everything that takes part.
@@ -71,6 +71,7 @@ class Parts:
     currencies: list[str]
     instruments: list[Instrument]
     rules: Rules
+    gate: Gate
     start: int
     end: int
     calendars: dict[str, SessionTable] = field(default_factory=dict)
@@ -81,7 +82,6 @@ class Parts:
     facts: list[FactTable] = field(default_factory=list)
     members: str = ""
     tables: dict[str, str] = field(default_factory=dict)
-    findings: list[dict[str, Any]] = field(default_factory=list)
     header: tuple[str, ...] = ()
     owners: list[tuple[object, ComponentRef]] = field(default_factory=list)
     used: dict[str, str] = field(default_factory=dict)

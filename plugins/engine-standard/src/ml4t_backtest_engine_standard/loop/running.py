@@ -12,6 +12,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import polars as pl
+
 from ml4t.backtest.errors import RunError, RunInterrupted
 from ml4t.backtest.interfaces import Progress
 from ml4t_backtest_engine_standard.assembly.instruments import unmet_entries
@@ -132,7 +134,7 @@ class Running:
             currency=parts.currencies[0],
             golden=self.golden,
             book_states=instants.outbox.holders,
-            findings=parts.findings,
+            findings=parts.gate.findings({}, pl.DataFrame(), {}).to_dicts(),
             origin={**self._origin, "seed": parts.seed, "distributions": parts.used, "inputs": parts.inputs},
         )
 

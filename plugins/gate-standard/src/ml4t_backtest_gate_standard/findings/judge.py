@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from ml4t_backtest_gate_standard.findings.rules import Severity, read_severities
 
 if TYPE_CHECKING:
     from ml4t.backtest.interfaces import SourceSpec
+    from ml4t_backtest_gate_standard.checks import RowGate
 
 __all__ = ["Judge", "Looked"]
 
@@ -59,18 +60,36 @@ class Judge:
         survey: Whether all findings are wanted, so that rows are never refused; else only what is cheap is kept.
         findings: What was found so far.
         looked: The sources opened so far, where all findings are wanted.
+        flows: What checks the rows of sources that are read while the run goes on, by their names.
     """
 
     severities: Mapping[str, Severity] = field(default_factory=lambda: read_severities({}))
     survey: bool = False
     findings: list[Finding] = field(default_factory=list)
     looked: list[Looked] = field(default_factory=list)
+    flows: dict[str, RowGate] = field(default_factory=dict)
 
     def add(self, finding: Finding, name: str, origin: str) -> None:
         """Keep a finding about a source, with the severity of its rule."""
-        severity = self.severities[finding.rule]
-        if severity != "ignore":
-            self.findings.append(replace(finding, severity=severity, source=name, file=origin))
+        self.findings += self._judged([finding], name, origin)
+
+    def follow(self, gate: RowGate, name: str) -> RowGate:
+        """Keep what checks the rows of a source while they flow, and return it."""
+        self.flows[name] = gate
+        return gate
+
+    def all_findings(self) -> list[Finding]:
+        """Return what was found so far, in rows that flow too."""
+        flowing = [self._judged(gate.found(), name, gate.origin) for name, gate in self.flows.items()]
+        return [*self.findings, *(finding for found in flowing for finding in found)]
+
+    def _judged(self, findings: Iterable[Finding], name: str, origin: str) -> list[Finding]:
+        severities = ((finding, self.severities[finding.rule]) for finding in findings)
+        return [
+            replace(finding, severity=severity, source=name, file=origin)
+            for finding, severity in severities
+            if severity != "ignore"
+        ]
 
     def refused(self, problems: Sequence[str], name: str, origin: str) -> None:
         """Keep why a source could not be opened, unless its rows say so already."""
