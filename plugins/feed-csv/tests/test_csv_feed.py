@@ -259,3 +259,11 @@ def test_a_late_value_of_another_type_is_read_as_an_early_one(tmp_path, late, ex
     text = "\n".join(["timestamp,symbol,close", *lines, f"2010-01-01,A,{late}", ""])
     gathered = rows(opened(tmp_path, text))["close"]
     assert ([1.0, 2.0], expected) == (gathered.head(2).to_list(), gathered[-1])
+
+
+def test_the_name_of_a_file_may_have_any_letters(tmp_path):
+    """Brackets and asterisks in it are letters, not patterns."""
+    for name in ("B%20 [1]", "A*", "A?"):
+        (tmp_path / f"{name}.csv").write_text("Date,Close\n2024-01-02,1.5\n")
+    feed = opened(tmp_path, "", path=["B%20 [1].csv", "A*.csv"], symbol_from="filename", name="A?.txt")
+    assert ["B%20 [1]", "A*"] == rows(feed)["symbol"].to_list()

@@ -103,6 +103,7 @@ def _dialect(config: CSVFeedConfig) -> dict[str, Any]:
         "skip_rows": config.skip_rows,
         "has_header": not config.header,
         "encoding": config.encoding,
+        "glob": False,  # what a path stands for was found before
         "storage_options": dict(config.storage_options) or None,
     }
 

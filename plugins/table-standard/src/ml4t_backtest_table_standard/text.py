@@ -71,7 +71,9 @@ class CSVTable(TableSource):
     def _read(self, file: Location) -> pl.DataFrame:
         nulls, origin = ["", *self._config.null_values], Path(file).name
         try:
-            text = pl.read_csv(file, separator=self._config.separator, infer_schema=False, null_values=nulls)
+            text = pl.read_csv(
+                file, separator=self._config.separator, infer_schema=False, null_values=nulls, glob=False
+            )
         except (OSError, pl.exceptions.PolarsError) as error:
             raise DataError(f"{origin}: cannot be read as CSV: {error}") from error
         frame = rename_columns(text, self._config.columns, origin).with_columns(pl.all().str.strip_chars())
