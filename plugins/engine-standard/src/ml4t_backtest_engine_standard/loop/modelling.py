@@ -52,7 +52,8 @@ class Modelling:
         state: RunState,
         journal: Journal,
     ) -> None:
-        self._released, self._state, self._journal = list(released), state, journal
+        self._state, self._journal = state, journal
+        self._places = {each.spec.name: place for place, each in enumerate(released)}
         pairs = zip(sources, released, strict=True)
         self._models = [_Model(source, own) for source, own in pairs if isinstance(source, ModelSource)]
         self.present = bool(self._models)
@@ -91,8 +92,7 @@ class Modelling:
                 if len(rows):
                     parts.append((model.released, rows, 0, len(rows)))
         if len(parts) > before:
-            places = {id(each): place for place, each in enumerate(self._released)}
-            parts.sort(key=lambda part: places[id(part[0])])
+            parts.sort(key=lambda part: self._places[part[0].spec.name])
         times = [model.waiting[0].known_at for model in self._models if model.waiting]
         self.next = min([self._ask_at, *times])
 
