@@ -6,6 +6,7 @@ row, which symbol and stamp, and what to do. What a run can live with becomes a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from ml4t.backtest.errors import DataError
 from ml4t_backtest_gate_standard.findings.finding import Finding
 from ml4t_backtest_gate_standard.findings.judge import Judge
+from ml4t_backtest_gate_standard.skim import is_plain
 from ml4t_backtest_gate_standard.training import Training
 
 __all__ = ["PRICES", "SIZES", "RowGate"]
@@ -84,6 +86,8 @@ class RowGate:
         """
         self._frame = frame
         self.rows += frame.height
+        if self._is_plain(frame):
+            return
         for name in ("symbol", self.time_column):
             missing = frame[name].is_null().to_numpy()
             self._fault("missing-key", missing, f"no {name}", "give each row one, or leave the row out")
@@ -116,12 +120,42 @@ class RowGate:
         counts = self._counts.items()
         return tuple(f"{self.origin}: {count:,} of {self.rows:,} rows {what}" for what, count in counts)
 
+    def _is_plain(self, frame: pl.DataFrame) -> bool:
+        """Say whether there is nothing to find; most rows are so, and this is the fastest way to tell."""
+        market = self.kind in ("bar", "quote", "trade")
+        prices = [name for name in self.fields if market and name in PRICES]
+        sizes = [name for name in self.fields if market and name in SIZES]
+        plain = (
+            frame.height > 0
+            and not self.allow_negative
+            and self.training is None
+            and self.in_time_order
+            and is_plain(
+                frame,
+                self._tail,
+                time=self.time_column,
+                prices=prices,
+                sizes=sizes,
+                others=[name for name in self.fields if name not in (*prices, *sizes)],
+                bars=self.kind == "bar",
+                ties=self.kind in ("quote", "trade"),
+            )
+        )
+        if plain:
+            stamps = frame[self.time_column]
+            self._see_midnights(stamps)
+            keys = [name for name in ("symbol", "event_time") if name in frame.columns]
+            self._tail = frame.filter(stamps == stamps[-1]).select(pl.col(keys), pl.col(self.time_column).alias("#"))
+        return plain
+
+    def _see_midnights(self, stamps: pl.Series) -> None:
+        if self.all_midnight and isinstance(stamps.dtype, pl.Datetime):
+            local = stamps.dt.replace_time_zone(None).to_physical()
+            self.all_midnight = bool((local % _PER_DAY[stamps.dtype.time_unit] == 0).all())
+
     def _check_order(self, frame: pl.DataFrame) -> None:
         """Look for stamps that go back and for rows given twice, over the edges of batches too."""
-        stamps_of = frame[self.time_column]
-        if self.all_midnight and isinstance(stamps_of.dtype, pl.Datetime):
-            local = stamps_of.dt.replace_time_zone(None).to_physical()
-            self.all_midnight = bool((local % _PER_DAY[stamps_of.dtype.time_unit] == 0).all())
+        self._see_midnights(frame[self.time_column])
         keys = [name for name in ("symbol", "event_time") if name in frame.columns]
         rows = frame.select(pl.col(keys), pl.col(self.time_column).alias("#"))
         rows = rows if self._tail is None else pl.concat([self._tail, rows], how="vertical_relaxed")
@@ -216,7 +250,8 @@ class RowGate:
             self.errors.append(f"{self._place(row)} {self._key(row)}: {what}{more}; {remedy}")
 
     def _find(self, rule: str, mask: Mask, what: str, remedy: str, count: int) -> None:
-        finding = self._found.setdefault(what, Finding(rule=rule, what=what, remedy=remedy, count=0))
+        key = f"{rule} {re.split(' is |, in ', what)[0]}"  # the rest names a row
+        finding = self._found.setdefault(key, Finding(rule=rule, what=what, remedy=remedy, count=0))
         finding.count += count
         rows = np.flatnonzero(mask)[: _NAMED - len(finding.rows)] if self.judge.survey else ()
         if finding.symbol is None:

@@ -140,8 +140,9 @@ def open_rows(
         head.raise_if_any()
         if head.rows:  # else what follows says why
             settled = _settle(found, config, dtype, head.all_midnight, origin)
+            whole = settled.convention in ("open", "close") and len(found.times) == 1
             return StreamedRows(
-                spec=_spec(found, settled, config, plan, name, origin),
+                spec=replace(_spec(found, settled, config, plan, name, origin), whole=whole),
                 plan=plan,
                 extent=extent,
                 gate_of=lambda place: judge.follow(new_gate(place), name),

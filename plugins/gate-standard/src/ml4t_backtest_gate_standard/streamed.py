@@ -13,7 +13,7 @@ from ml4t_backtest_gate_standard.checks import RowGate
 from ml4t_backtest_gate_standard.extent import Extent
 from ml4t_backtest_gate_standard.footers import in_order
 from ml4t_backtest_gate_standard.spill import ROW, bucket_edges, sort_through_files
-from ml4t_backtest_gate_standard.streaming import PIECE, Prefetch, check_pieces
+from ml4t_backtest_gate_standard.streaming import BATCH, PIECE, Prefetch, check_pieces, cut_at_instants
 
 __all__ = ["StreamedRows", "needs_sorting"]
 
@@ -48,7 +48,7 @@ class StreamedRows:
         sort: Whether the stamps of a symbol may go back.
         labels: Whether stamps are midnights that name sessions.
         symbols: Symbols that are wanted; empty for all.
-        batch_rows: Rows per batch; 0 for as many as are decoded at a time.
+        batch_rows: Rows per batch; 0 for as many as are good.
     """
 
     spec: SourceSpec
@@ -108,11 +108,18 @@ class StreamedRows:
         gate.sort |= self.spills  # which looks for symbols that go back by itself
         pieces = self._sorted(gate, numbers) if self.spills else self._pieces(self.plan)
         time = self.keys[0]
-        for piece in check_pieces(pieces, gate, labels=self.labels, batch_rows=self.batch_rows):
+        rows = self.batch_rows or BATCH
+        checked = check_pieces(pieces, gate, labels=self.labels)
+        if self.spec.whole:
+            checked = cut_at_instants(checked, time, rows)
+        for piece in checked:
             if self._unseen:
                 self._unseen -= set(piece["symbol"].unique().cast(pl.String))
             # A cast takes the date in UTC, this one the date in the stamps' own zone.
-            yield piece.with_columns(pl.col(time).dt.date()) if self.labels else piece
+            days = [pl.col(time).dt.date()] if self.labels else []
+            yield from piece.with_columns(pl.col("symbol").cast(pl.Categorical), *days).iter_slices(
+                piece.height if self.spec.whole else rows
+            )
 
     def _pieces(self, plan: pl.LazyFrame) -> Iterator[pl.DataFrame]:
         batches = plan.collect_batches(chunk_size=PIECE, maintain_order=True)

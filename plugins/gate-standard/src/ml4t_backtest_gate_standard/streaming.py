@@ -7,16 +7,18 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
+import numpy as np
 import polars as pl
 
 from ml4t.backtest.errors import DataError
 from ml4t_backtest_gate_standard.checks import RowGate
 
-__all__ = ["LARGE", "PIECE", "Prefetch", "check_pieces"]
+__all__ = ["BATCH", "LARGE", "PIECE", "Prefetch", "check_pieces", "cut_at_instants"]
 
 LARGE = 4_000_000  # rows from which an input is streamed
-PIECE = 250_000  # rows per piece
-_AHEAD = 2
+PIECE = 250_000  # rows decoded and checked at a time
+BATCH = 60_000  # rows released at a time
+_AHEAD = 4
 _POLL = 0.05  # seconds between looks at whether anybody still waits
 
 T = TypeVar("T")
@@ -77,16 +79,37 @@ class Prefetch(Generic[T]):
         return False
 
 
-def check_pieces(
-    pieces: Iterator[pl.DataFrame], gate: RowGate, *, labels: bool, batch_rows: int
-) -> Iterator[pl.DataFrame]:
+def cut_at_instants(pieces: Iterator[pl.DataFrame], time: str, rows: int) -> Iterator[pl.DataFrame]:
+    """Yield the same rows in batches of about ``rows``, none of which ends within an instant.
+
+    Args:
+        pieces: The rows, in the order of ``time``.
+        time: The column of stamps.
+        rows: At most so many, unless an instant has more.
+    """
+    rest: pl.DataFrame | None = None
+    for piece in pieces:
+        frame = piece if rest is None else pl.concat([rest, piece])
+        stamps = frame[time].to_physical().to_numpy()
+        edges = np.flatnonzero(stamps[1:] != stamps[:-1]) + 1
+        start, end = 0, int(edges[-1]) if len(edges) else 0
+        while start < end:
+            last, next_ = np.searchsorted(edges, [start + rows, start], side="right") - [1, 0]
+            stop = int(edges[max(last, next_)])
+            yield frame.slice(start, stop - start).rechunk()
+            start = stop
+        rest = frame.slice(end)
+    if rest is not None:
+        yield rest.rechunk()
+
+
+def check_pieces(pieces: Iterator[pl.DataFrame], gate: RowGate, *, labels: bool) -> Iterator[pl.DataFrame]:
     """Yield pieces in time order once they are checked.
 
     Args:
         pieces: The rows, in time order.
         gate: What checks them.
         labels: Whether the stamps were taken for session labels, because the first ones are all midnights.
-        batch_rows: Rows per batch; 0 leaves pieces as they are.
 
     Raises:
         DataError: A row that no run can use, rows that go back, or a stamp that is no midnight among labels.
@@ -102,6 +125,6 @@ def check_pieces(
             fault = "its first stamps are all midnights and were taken for session labels, and this one is none"
             place = f"{gate.origin} ({piece['symbol'][row]}, {stamps[row]})"
             raise DataError(f"{place}: {fault}; state `bar` and `stamp`, or add `stream = false`")
-        yield from piece.iter_slices(batch_rows or max(1, piece.height))
+        yield piece
     if not gate.rows:
         raise DataError(f"{gate.origin}: no rows for these symbols between start and end; correct what is asked of it")

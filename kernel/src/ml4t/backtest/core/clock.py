@@ -198,7 +198,8 @@ class Clock:
         table = self.sessions
         known_once = [stamps[np.flatnonzero(np.diff(stamps, prepend=-1))] for stamps in known]
         stamps = [*known_once, table.open[opens] if self.wants_opens else known[0][:0], table.close[closes]]
-        instants = np.unique(np.concatenate(stamps))
+        merged = np.sort(np.concatenate(stamps), kind="stable")
+        instants = merged[np.flatnonzero(np.diff(merged, prepend=-1))]
         chunk = Chunk(instants.tolist(), [])
         if self.wants_opens:
             where = np.searchsorted(instants, table.open[opens])
@@ -251,7 +252,7 @@ class Clock:
         """Return private codes of symbol names; they say nothing about ids until rows are released."""
         symbols = symbols.cast(pl.Categorical)  # by a table that lasts as long as some series of its names
         physical = symbols.to_physical().to_numpy()
-        codes = self._codes[np.minimum(physical, len(self._codes) - 1)]
+        codes: NDArray[np.int32] = self._codes[np.minimum(physical, len(self._codes) - 1)]
         if len(codes) and codes.min() < 0:  # names that are new
             names = symbols.unique().cast(pl.String).sort()
             fresh = [name for name in names if name not in self._names]

@@ -64,19 +64,27 @@ def keeper(spec: SourceSpec, state: RunState) -> Take | None:
         prices, instruments = _price(spec, values), state.instruments
         _widen_extremes(spec, state, symbol, values, prices, times[0], each_once)
         ids: Any = symbol
+        late, width = bool((times[0] < times[1]).any()), len(state.symbols)
+        if not late and not each_once and len(symbol) > width and _is_complete(symbol[-width:], prices[-width:]):
+            prices, times, each_once = prices[-width:], times[:, -width:], True  # what came before is overwritten
         known = np.isfinite(prices)
-        if late := bool((times[0] < times[1]).any()):  # a price that formed later may be known already
+        if late:  # a price that formed later may be known already
             order = np.argsort(times[0], kind="stable")
             ids, prices, times = ids[order], prices[order], times[:, order]
             known = np.isfinite(prices) & (times[0] >= instruments["mark_time"][ids])
         if not known.all():
             ids, prices, times = ids[known], prices[known], times[:, known]
         elif not late and each_once:
-            ids = slice(len(symbol))  # several times faster
+            ids = slice(len(prices))  # several times faster
         instruments["mark"][ids] = prices
         instruments["mark_time"][ids] = times[0]
 
     return take
+
+
+def _is_complete(symbol: NDArray[np.int32], prices: Floats) -> bool:
+    """Say whether these are prices of the symbols 0, 1, 2 …, all known."""
+    return bool((symbol == np.arange(len(symbol))).all() and np.isfinite(prices).all())
 
 
 def _price(spec: SourceSpec, values: Floats) -> Floats:
@@ -97,6 +105,8 @@ def _widen_extremes(
 ) -> None:
     """Widen what held symbols have reached since their last fill."""
     positions = state.positions
+    if not positions["quantity"].any():
+        return
     fresh = (positions["quantity"][ids] != 0.0) & (times > positions["since"][ids])
     if not fresh.any():
         return
