@@ -59,6 +59,27 @@ def test_a_time_of_day_is_local(due):
     assert ["03-07 10:00", "04-01 09:00"] == due("monthly", "10:00", "Europe/London")
 
 
+def test_a_time_of_day_is_left_out_where_the_session_is_over_by_then(due):
+    """At 15:00 the half day is; a time outside of the usual hours is meant, and kept each day."""
+    assert ["03-07 20:00", "03-08 20:00", "03-11 19:00", "04-01 19:00"] == due("daily", "15:00")
+    assert ["03-07 21:30", "03-08 21:30", "03-11 20:30", "03-12 20:30", "04-01 20:30"] == due("daily", "16:30")
+    assert ["03-07 13:00", "03-08 13:00", "03-11 12:00", "03-12 12:00", "04-01 12:00"] == due("daily", "08:00")
+
+
+def test_an_evening_belongs_to_the_session_that_it_begins(kit):
+    """Futures open at 17:00 on the day before; 18:00 is an hour later, 09:00 in the morning after."""
+    rows = [(f"2024-03-1{day}", f"2024-03-1{day - 1}T17:00-05:00", f"2024-03-1{day}T16:00-05:00") for day in (2, 3, 4)]
+    calendar = kit.Calendar(*rows)
+    table = SessionTable(calendar.rows, timezone="America/Chicago", name="HAND")
+    for at, first in (("18:00", "2024-03-11T23:00+00:00"), ("09:00", "2024-03-12T14:00+00:00")):
+        schedule = Schedule(table)
+        schedule.add(print, "daily", at, None)
+        ((_, instants, closes),) = schedule.entries
+        begin = (datetime.fromisoformat(first) - EPOCH) // timedelta(microseconds=1) * 1000
+        assert [begin + day * 86400 * 10**9 for day in range(3)] == instants.tolist()
+        assert table.close.tolist() == closes.tolist()
+
+
 @pytest.mark.parametrize(("rule", "at"), [("yearly", "open"), ("daily", "noon"), ("daily", "9:30"), ("daily", "open+")])
 def test_what_is_not_understood_is_said(due, rule, at):
     """With what would be."""

@@ -27,6 +27,15 @@ class Wanderer(Strategy):
     def on_start(self, context):
         context.subscribe("prices", history=4)
         context.schedule(self.weekly, "weekly", at="close")
+        context.timer(self.nightly, every="60h")
+
+    def nightly(self, context):
+        context.order(context.symbols[-1], -2.0, tag="night")
+        if self.turns % 2:
+            context.timer(self.once, after="30h")
+
+    def once(self, context):
+        context.order(context.symbols[0], 3.0, tag="once")
 
     def weekly(self, context):
         context.order(context.symbols[0], 7.0, tag=f"week {self.turns}")

@@ -16,6 +16,7 @@ from ml4t.backtest.core.clock import Clock
 from ml4t.backtest.core.sessions import SessionTable, to_ns
 from ml4t.backtest.core.stamps import parse_duration
 from ml4t.backtest.errors import RunError
+from ml4t_backtest_engine_standard.timers import Timers
 
 __all__ = ["Schedule"]
 
@@ -35,6 +36,7 @@ class Schedule:
         specs: (method name, rule, at, tz) of each, which a snapshot keeps.
         sessions: Sessions of the run's calendar.
         before: Called before each callback, where there are several strategies.
+        timers: Calls at instants of their own.
     """
 
     def __init__(self, sessions: SessionTable) -> None:
@@ -42,6 +44,7 @@ class Schedule:
         self.specs: list[tuple[str, str, str, str | None]] = []
         self.sessions = sessions
         self.before: Callable[[], None] | None = None
+        self.timers = Timers()
 
     def add(self, callback: Callable[[Any], None], rule: str, at: str, tz: str | None) -> None:
         """Register a callback; see ``Context.schedule``.
@@ -53,8 +56,7 @@ class Schedule:
             place = _AT.match(at)
             if rule not in _PERIODS or place is None:
                 raise ValueError
-            rows = self._rows(rule)
-            instants = self._instants(rows, place, tz)
+            rows, instants = self._instants(self._rows(rule), place, tz)
         except (ValueError, KeyError, OSError):
             raise RunError(
                 f"schedule({rule!r}, at={at!r}, tz={tz!r}) is not understood: rule is one of {', '.join(_PERIODS)}, "
@@ -85,16 +87,26 @@ class Schedule:
         periods = [_PERIODS[rule](day) for day in days]
         return [row for row in range(len(days)) if row == 0 or periods[row] != periods[row - 1]]
 
-    def _instants(self, rows: list[int], place: re.Match[str], tz: str | None) -> NDArray[np.int64]:
+    def _instants(self, rows: list[int], place: re.Match[str], tz: str | None) -> tuple[list[int], NDArray[np.int64]]:
+        """Return the sessions that have such an instant, and the instants."""
         table, (edge, sign, offset, hour, minute) = self.sessions, place.groups()
         if edge:
             shift = parse_duration(offset) * (-1 if sign == "-" else 1) if offset else 0
-            return np.asarray((table.open if edge == "open" else table.close)[rows] + shift)
+            return rows, np.asarray((table.open if edge == "open" else table.close)[rows] + shift)
         zone, midnight = ZoneInfo(tz or table.timezone), datetime(1970, 1, 1)
         days = [
             midnight + timedelta(days=int(label), hours=int(hour), minutes=int(minute)) for label in table.label[rows]
         ]
-        return np.array([to_ns(day.replace(tzinfo=zone)) for day in days], np.int64)
+        one_day, opens, closes = timedelta(days=1), table.open[rows], table.close[rows]
+        instants, before = (
+            np.array([to_ns((day - shift).replace(tzinfo=zone)) for day in days], np.int64)
+            for shift in (timedelta(0), one_day)
+        )
+        # An evening may belong to the session of the day after.
+        instants = np.where((instants > closes) & (before >= opens), before, instants)
+        inside = (opens <= instants) & (instants <= closes)
+        kept = inside if 2 * inside.sum() > len(inside) else np.ones(len(inside), np.bool_)
+        return [row for row, keep in zip(rows, kept.tolist(), strict=True) if keep], instants[kept]
 
 
 def _after(before: Callable[[], None], callback: Callable[[], None]) -> None:

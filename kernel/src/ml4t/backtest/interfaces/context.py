@@ -325,5 +325,15 @@ class Context(Protocol):
             tz: IANA zone of ``HH:MM``; None for the calendar's.
         """
 
+    def timer(self, callback: Callable[[Any], None], at: Any = None, *, after: str = "", every: str = "") -> None:
+        """Call a method of the strategy at an instant, or again and again from then on, whether rows arrive or not.
+
+        Args:
+            callback: A bound method taking the context.
+            at: First call, a datetime with a zone; or
+            after: Duration until the first call, such as ``5m``; in ``on_start`` from the first instant on.
+            every: Duration from call to call; alone also until the first one.
+        """
+
     def record(self, **values: float) -> None:
         """Keep named figures of this instant for the result's ``records``, which names the instant ``timestamp``."""

@@ -231,6 +231,23 @@ class Context(LookingBack):
             raise RunError(f"{callback.__name__} was scheduled while the run is under way: call schedule in on_start")
         self._schedule.add(callback, rule, at, tz)
 
+    def timer(
+        self, callback: Callable[[Context], None], at: datetime | None = None, *, after: str = "", every: str = ""
+    ) -> None:
+        """Call a method of the strategy at an instant, or again and again from then on, whether rows arrive or not.
+
+        Args:
+            callback: A bound method taking the context.
+            at: First call, with a zone; or
+            after: Duration until the first call, such as ``5m``; in ``on_start`` from the first instant on.
+            every: Duration from call to call; alone also until the first one.
+
+        Raises:
+            RunError: It is not said when, or when is not later than now.
+        """
+        self._schedule.timers.add(callback, at, after, every, self._state.now)
+        self._outbox.woken = True
+
     def record(self, **values: float) -> None:
         """Keep named figures of this instant for the result's ``records``, which names the instant ``timestamp``."""
         if "timestamp" in values:

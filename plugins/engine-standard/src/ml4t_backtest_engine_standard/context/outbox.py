@@ -45,14 +45,16 @@ class Outbox:
     Attributes:
         count: Requests waiting.
         unusual: Whether any of them is an amendment or no plain market order.
+        woken: Whether timers wait for the loop to take them.
+        begin: First instant with callbacks, UTC ns; 0 before it.
         closed: Set once the run has ended; later requests are errors.
         book: Number of the strategy whose turn it is.
         holders: Columns of each book; empty where there is one strategy.
     """
 
     def __init__(self, state: RunState) -> None:
-        self.count = 0
-        self.unusual = self.closed = False
+        self.count = self.begin = 0
+        self.unusual = self.closed = self.woken = False
         self._state = state
         self._rows: NDArray[np.void] = np.zeros(64, REQUEST)
         self._orders = 0

@@ -59,7 +59,7 @@ def deliver_idle(instants: Instants, chunk: Chunk, place: int, stop: int, full: 
     instants.delivery.doing = "on_event" if on_event else "on_slice"
     try:
         if on_slice is not None:
-            while place < stop and not outbox.count:
+            while place < stop and not (outbox.count or outbox.woken):
                 state.now = state.known_at = chunk.instants[place]
                 released.release(source.rows, bounds[place], bounds[place + 1], full[place])
                 place += 1
@@ -70,7 +70,7 @@ def deliver_idle(instants: Instants, chunk: Chunk, place: int, stop: int, full: 
                 released.pending.append(event)
                 place += 1
                 on_event(event, context)
-                if outbox.count:
+                if outbox.count or outbox.woken:
                     break
         else:
             for batch in instants_of(events, bounds[place : stop + 1]):
@@ -79,7 +79,7 @@ def deliver_idle(instants: Instants, chunk: Chunk, place: int, stop: int, full: 
                 place += 1
                 for event in batch:
                     on_event(event, context)
-                if outbox.count:
+                if outbox.count or outbox.woken:
                     break
     finally:
         released.catch_up(source.rows, bounds[begun:place], bounds[place])

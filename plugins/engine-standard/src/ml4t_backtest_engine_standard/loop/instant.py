@@ -161,6 +161,7 @@ class Instants:
                 begun = True
                 for context in self.contexts:
                     context._schedule.queue(self.clock, self.start, context)
+                self.outbox.begin = max(self.start, min(chunk.instants[0], self.clock.next_timer))
                 self.agenda.take(chunk.instants[0] - 1)  # what came before all data touches nothing
                 self.tables.begin(chunk.instants[0])
             self.columns.renumber(chunk)
@@ -284,6 +285,10 @@ class Instants:
 
     def next_due(self) -> int:
         """Return the earliest instant at which something is due without any row."""
+        if self.outbox.woken:
+            self.outbox.woken = False
+            for context in self.contexts:
+                context._schedule.timers.take(self.clock, self.outbox.begin, context, context._schedule.before)
         return min(
             self.clock.next_timer, self.agenda.next, self.portfolio.next_due(), self.tables.next, self.models.next
         )

@@ -23,7 +23,7 @@ from ml4t_backtest_engine_standard.loop.instant import Instants
 
 __all__ = ["restore", "save"]
 
-_VERSION = 5
+_VERSION = 6
 _TABLES = ("orders", "order_events", "fills", "ledger", "equity", "terms")
 _ARRAYS = ("instruments", "books", "positions", "accounts")
 # Signal rows are noted again when their rows are released again.
@@ -36,7 +36,9 @@ def save(path: Path, instants: Instants) -> None:
     arrays: dict[str, Any] = {name: getattr(state, name).rows() for name in _TABLES}
     arrays |= {name: getattr(state, name) for name in _ARRAYS} | {"counters": state.counters}
     for strategy, context in zip(strategies, instants.contexts, strict=True):
-        if strange := [name for name, *_ in context._schedule.specs if not hasattr(strategy, name)]:
+        called = [name for name, *_ in context._schedule.specs]
+        called += [name for name, *_ in context._schedule.timers.specs()]
+        if strange := [name for name in called if not hasattr(strategy, name)]:
             problem = f"a snapshot cannot keep the schedule of {strange[0]}: schedule a method of the strategy"
             raise SnapshotError(problem)
     plain = _Plain(arrays)
@@ -56,6 +58,7 @@ def save(path: Path, instants: Instants) -> None:
                 "bases": context._bases,
                 "declared": context._declared,
                 "schedules": context._schedule.specs,
+                "timers": context._schedule.timers.specs(),
                 "baskets": context._sizer.baskets,
             }
             for strategy, context in zip(strategies, instants.contexts, strict=True)
@@ -96,6 +99,9 @@ def restore(path: Path, instants: Instants, *, fast: bool) -> Iterator[int]:
         context._declared.update(kept["declared"])
         for name, rule, at, tz in kept["schedules"]:
             context._schedule.add(getattr(strategy, name), rule, at, tz)
+        for name, due, every in kept["timers"]:
+            context._schedule.timers.restore(getattr(strategy, name), due, every)
+            instants.outbox.woken = True
     instants.start, instants.quiet_until = meta["now"] + 1, meta["now"]
     steps = instants.run(fast=fast, after=meta["now"])
     next(steps, None)
