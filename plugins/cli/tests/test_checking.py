@@ -88,4 +88,22 @@ def test_an_input_that_cannot_be_opened_is_a_finding(run_file, tmp_path, capsys)
     path = run_file('[[signal]]\nuse = "parquet"\npath = "signals.parquet"\n', close=[0.0, 1.0])
     assert 2 == main(["check", str(path)])
     out = capsys.readouterr().out
-    assert "nonpositive-price" in out and "unreadable" in out
+    assert "nonpositive-price" in out
+    assert "unreadable" in out
+
+
+def test_names_in_data_command_no_terminal(run_file, capsys):
+    """A symbol is text from a file: what is no letter is shown by its number."""
+    assert 2 == main(["check", str(run_file(symbol=["A\x1b[31m", "A\x1b[31m"], close=[0.0, 1.0]))])
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "A\\x1b[31m" in out
+
+
+def test_findings_of_one_source_stand_together(run_file, tmp_path, capsys):
+    """The worst first in each."""
+    text = '[[signal]]\nuse = "parquet"\npath = "prices.parquet"\nvalues = ["close"]\nlatency = "0s"\n'
+    main(["check", str(run_file(text, close=[None, float("inf")], low=[1.0, None]))])
+    out = capsys.readouterr().out
+    headings = [line for line in out.splitlines() if not line.startswith(" ")][:-1]
+    assert 2 == len(headings) == len({*headings})

@@ -62,18 +62,30 @@ def _document(path: Path, findings: Iterable[Mapping[str, Any]], counts: Mapping
 
 def _lines(findings: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Yield findings as blocks, those of one source together."""
-    source = None
+    grouped: dict[str, list[Mapping[str, Any]]] = {}
     for finding in findings:
-        if finding["source"] != source:
-            source = finding["source"]
-            yield f"{source}: {finding['file']}" if finding["file"] != source else source
-        times = f" ({finding['count']:,})" if finding["count"] > 1 else ""
-        yield f"  {finding['severity']:<7}  {finding['rule']}{times}: {finding['what']}"
-        if finding["rows"]:
-            more = finding["count"] - len(finding["rows"])
-            yield f"           in {'; '.join(finding['rows'])}" + (f"; and {more:,} more" if more > 0 else "")
-        if finding["remedy"]:
-            yield f"           {finding['remedy']}"
+        source, file = finding["source"], finding["file"]
+        grouped.setdefault(source if file in (source, f"<{source}>") else f"{source}: {file}", []).append(finding)
+    for heading, found in grouped.items():
+        yield _plain(heading)
+        yield from (_plain(line) for finding in found for line in _block(finding))
+
+
+def _block(finding: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines of one finding."""
+    times = f" ({finding['count']:,})" if finding["count"] > 1 else ""
+    yield f"  {finding['severity']:<7}  {finding['rule']}{times}: {finding['what']}"
+    if finding["rows"]:
+        more = "; and more" if finding["count"] > len(finding["rows"]) else ""
+        yield f"           in {'; '.join(finding['rows'])}{more}"
+    if finding["remedy"]:
+        yield f"           {finding['remedy']}"
+
+
+def _plain(text: str) -> str:
+    """Return a text that commands no terminal, its further lines indented."""
+    lines = ("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in text.split("\n"))
+    return "\n           ".join(lines)
 
 
 def _summary(counts: Mapping[str, int], path: Path) -> str:

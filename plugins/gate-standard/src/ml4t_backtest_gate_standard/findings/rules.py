@@ -76,7 +76,8 @@ def read_severities(settings: Mapping[str, object]) -> dict[str, Severity]:
     Raises:
         RunFileError: A rule or a severity is unknown, or a rule is lowered that no run can live without.
     """
-    severities, problems = {name: rule.severity for name, rule in RULES.items()}, list[str]()
+    severities: dict[str, Severity] = {name: rule.severity for name, rule in RULES.items()}
+    problems: list[str] = []
     known = get_args(Severity)
     for name, value in settings.items():
         if name not in RULES:

@@ -37,10 +37,11 @@ def survey(judge: Judge, calendars: Mapping[str, SessionTable], actions: pl.Data
     settled = [looked for looked in judge.looked if looked.spec is not None]
     for looked in sorted(settled, key=lambda looked: looked.spec is not None and looked.spec.kind == "signal"):
         spec, found = looked.spec, dict[tuple[str, str], Finding]()
-        spans = []
+        spans, days = [], pl.Series(dtype=pl.Date)
         try:
             for view in views(looked, calendars.get(looked.name, calendars[""])):
                 spans.append(listing.span_of(view))
+                days = _days(view)
                 for finding in _rules(view, actions, prices):
                     _merge(found, finding)
                 if spec and spec.kind == "bar" and sum(part.height for part in prices) < _PRICES:
@@ -56,7 +57,7 @@ def survey(judge: Judge, calendars: Mapping[str, SessionTable], actions: pl.Data
             last = listing.unknown_symbols(names, market)
         else:
             market |= set(names)
-            last = listing.changing_symbols(together, _days(view))
+            last = listing.changing_symbols(together, days)
         for finding in last:
             _merge(found, finding)
         for finding in found.values():
