@@ -320,6 +320,9 @@ DAILY = {
     "pandas, indexed by symbol and stamp": memory(
         lambda rows: pandas_long(rows).set_index(["symbol", "timestamp"]).sort_index()
     ),
+    "pandas, indexed by period": memory(
+        lambda rows: pandas_long(rows).set_index("timestamp").to_period("D").sort_index(kind="stable")
+    ),
     "pandas, categories": memory(lambda rows: pandas_long(rows).astype({"symbol": "category"})),
     "pandas, wide": memory(wide_pandas),
     "pandas, fields over symbols": memory(lambda rows: pd.concat(wide_pandas(rows), axis=1)),

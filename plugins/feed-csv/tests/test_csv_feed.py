@@ -267,3 +267,26 @@ def test_the_name_of_a_file_may_have_any_letters(tmp_path):
         (tmp_path / f"{name}.csv").write_text("Date,Close\n2024-01-02,1.5\n")
     feed = opened(tmp_path, "", path=["B%20 [1].csv", "A*.csv"], symbol_from="filename", name="A?.txt")
     assert ["B%20 [1]", "A*"] == rows(feed)["symbol"].to_list()
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|", ","])
+def test_the_line_that_names_another_separator_is_shown(tmp_path, separator):
+    """And works."""
+    text = "timestamp,symbol,close\n2024-01-02,A,1.5\n".replace(",", separator)
+    (problem,) = refused(tmp_path, text, separator="#")
+    shown = separator.replace("\t", "\\t")
+    assert f"prices.csv: its line of names has no '#'; it has {shown!r}; add separator = \"{shown}\"" == problem
+    assert [1.5] == rows(opened(tmp_path, text, separator=separator))["close"].to_list()
+
+
+def test_spaces_and_blank_lines_are_nothing(tmp_path):
+    """Around a value, and at the end of a file."""
+    feed = opened(tmp_path, "timestamp, symbol, close\n 2024-01-02, A, 1.5 \n2024-01-03,A ,2.5\n\n\n")
+    assert (["A", "A"], [1.5, 2.5]) == (rows(feed)["symbol"].to_list(), rows(feed)["close"].to_list())
+
+
+def test_a_column_that_is_there_twice_is_not_guessed(tmp_path):
+    """One that nobody needs may be."""
+    (problem,) = refused(tmp_path, "timestamp,symbol,close,close\n2024-01-02,A,1.5,2\n")
+    assert "prices.csv: two columns are called close; rename one of them, or name all with header" == problem
+    assert 1 == rows(opened(tmp_path, "timestamp,symbol,close,x,x\n2024-01-02,A,1.5,2,3\n")).height

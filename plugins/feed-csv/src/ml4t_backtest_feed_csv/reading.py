@@ -80,13 +80,18 @@ def read_frame(file: Location, config: CSVFeedConfig, gate: Gate, constants: Map
         found = gate.arrange(pl.Schema(dict.fromkeys([*names, *extra], pl.Float64())), config, origin)
         needed = {*found.columns.values(), *config.stamp_from} - fixed.keys()
         keys = {found.columns.get("symbol"), *(found.columns[name] for name in found.times), *config.stamp_from}
-        frame = _read(file, config, names, needed, keys)
+        if twice := [name for name in names if re.sub(r"_duplicated_\d+$", "", name) in needed and name not in needed]:
+            name = twice[0].rpartition("_duplicated_")[0]
+            raise DataError(f"{origin}: two columns are called {name}; rename one of them, or name all with header")
+        frame = _without_blank_lines(_read(file, config, names, needed, keys))
     except (OSError, LookupError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{origin}: cannot be read as CSV: {str(error).partition(chr(10))[0]}") from error
     wanted = [name for name in fixed if name in found.columns.values()]
     frame = frame.with_columns(pl.lit(fixed[name], pl.String).alias(name) for name in wanted)
     if config.stamp_from:
         frame = frame.with_columns(pl.concat_str(config.stamp_from, separator=" ").alias("timestamp"))
+    if "symbol" in found.columns:
+        frame = frame.with_columns(pl.col(found.columns["symbol"]).str.strip_chars())
     for name in found.times:
         column = found.columns[name]
         frame = frame.with_columns(parse_stamps(frame[column], None if column in fixed else config.date_format, origin))
@@ -111,7 +116,11 @@ def _dialect(config: CSVFeedConfig) -> dict[str, Any]:
 def _names(file: Location, config: CSVFeedConfig) -> list[str]:
     """Return the names of the columns that a file has, or that the settings give them."""
     if not config.header:
-        return pl.read_csv(file, n_rows=0, **_dialect(config)).columns
+        names = pl.read_csv(file, n_rows=0, **_dialect(config)).columns
+        if len(names) == 1 and (others := [repr(each)[1:-1] for each in ",;\t|" if each in names[0]]):
+            fault = f"its line of names has no {config.separator!r}; it has {others[0]!r}"
+            raise DataError(f'{Path(file).name}: {fault}; add separator = "{others[0]}"')
+        return names
     if twice := [name for name in config.header if config.header.count(name) > 1]:
         raise DataError(f"{Path(file).name}: header names {twice[0]} twice; give each column a name of its own")
     count = pl.read_csv(file, n_rows=1, infer_schema=False, **_dialect(config)).width
@@ -141,6 +150,12 @@ def _read(
     except pl.exceptions.ComputeError:
         # A later row is of another type; to look at all of them takes ten times as long.
         return pl.read_csv(file, infer_schema_length=None, **options)
+
+
+def _without_blank_lines(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows up to the last one that holds anything."""
+    blank = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
+    return frame.head(frame.height - (blank.reverse().arg_min() or 0)) if blank.any() else frame
 
 
 def parse_stamps(text: pl.Series, date_format: str | None, origin: str) -> pl.Series:
@@ -174,7 +189,8 @@ def parse_stamps(text: pl.Series, date_format: str | None, origin: str) -> pl.Se
         stamps = plain.str.to_datetime(form, time_unit="ns", strict=False)
     if (strange := stamps.is_null() & text.is_not_null()).any():
         row = strange.arg_max() or 0
-        fault = f"{text.name} is {text[row]!r}, which is no stamp of the form of the first one ({first!r})"
+        form = f" of the form of the first one ({first!r})" * (text[row] != first)
+        fault = f"{text.name} is {text[row]!r}, which is no stamp{form}"
         remedy = 'correct it, or say the form, as in date_format = "%d.%m.%Y"'
         raise DataError(f"{origin} row {row}: {fault}; {remedy}")
     return stamps.alias(text.name)

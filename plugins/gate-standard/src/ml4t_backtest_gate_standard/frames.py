@@ -181,7 +181,7 @@ def _from_pandas(frame: Any, pandas: Any, origin: str) -> pl.DataFrame:
     levels = range(frame.index.nlevels)
     columns: dict[str, pl.Series] = {}
     for index in [frame.index.get_level_values(level) for level in levels]:
-        stamps = isinstance(index, pandas.DatetimeIndex)
+        stamps = isinstance(index, pandas.DatetimeIndex | pandas.PeriodIndex)
         if stamps or len(levels) > 1 or (index.name is not None and str(index.name) not in frame.columns):
             name = str(index.name) if index.name is not None else "timestamp" if stamps else "symbol"
             columns[name] = _series(name, index.to_series(), pandas)
@@ -195,6 +195,8 @@ def _from_pandas(frame: Any, pandas: Any, origin: str) -> pl.DataFrame:
 
 def _series(name: str, column: Any, pandas: Any) -> pl.Series:
     """Copy a pandas column; through NumPy, so that pyarrow is not needed."""
+    if isinstance(column.dtype, pandas.PeriodDtype):
+        column = column.dt.to_timestamp()
     dtype = column.dtype
     if pandas.api.types.is_datetime64_any_dtype(dtype):
         zone = getattr(dtype, "tz", None)
