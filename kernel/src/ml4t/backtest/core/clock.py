@@ -12,6 +12,7 @@ row order for quotes and trades.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -108,7 +109,7 @@ class Clock:
         if mode != "backtest" and time_source is None:
             raise RunError(f"clock in mode {mode} needs a time source")
         self.now = 0
-        self.late_rows: dict[str, int] = {}
+        self.late_rows = Counter[str]()
         self.wants_opens = True
         self.first_close = 0
         self.reading: Source | None = None

@@ -75,7 +75,7 @@ class Queue:
         self.drained = False
         self._silent_until = self._read = 0
         self._newest = int(np.iinfo(np.int64).min)
-        rule = source.spec.rule
+        self._rule = rule = source.spec.rule
         self._delay = 0 if rule.convention == "known_at" else rule.latency_ns + rule.grace_ns
         self._table = clock.calendars.get(rule.calendar, clock.sessions)
         self._clock = clock
@@ -136,11 +136,10 @@ class Queue:
         return out
 
     def _ingest(self, frame: pl.DataFrame) -> Rows:
-        rule = self.spec.rule
-        bar_start, event_time, known_at = derive(rule, frame, self._table)
-        order = known_at if rule.convention == "known_at" else event_time
-        if rule.period_ns and "known_at" in frame.columns:
-            self._count(known_at > event_time + self._delay)
+        bar_start, event_time, known_at = derive(self._rule, frame, self._table)
+        order = known_at if self._rule.convention == "known_at" else event_time
+        if self._rule.period_ns and "known_at" in frame.columns:
+            self._clock.late_rows[self.spec.name] += int((known_at > event_time + self._delay).sum())
         late = known_at < self._clock._cut
         back = late | (order < np.append(self._newest, order[:-1]))
         if back.any():
@@ -165,11 +164,7 @@ class Queue:
                 f"{self.spec.origin}: source {self.spec.name!r} {what[0]} at row {self._read + place}, "
                 f"{frame.row(place, named=True)}: {what[1]}"
             )
-        self._count(late)
-
-    def _count(self, late: NDArray[np.bool_]) -> None:
-        counts = self._clock.late_rows
-        counts[self.spec.name] = counts.get(self.spec.name, 0) + int(late.sum())
+        self._clock.late_rows[self.spec.name] += int(late.sum())
 
     def _sort(self) -> None:
         """Put rows into the order of release; most sources are in it already."""
