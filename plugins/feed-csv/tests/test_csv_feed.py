@@ -290,3 +290,12 @@ def test_a_column_that_is_there_twice_is_not_guessed(tmp_path):
     (problem,) = refused(tmp_path, "timestamp,symbol,close,close\n2024-01-02,A,1.5,2\n")
     assert "prices.csv: two columns are called close; rename one of them, or name all with header" == problem
     assert 1 == rows(opened(tmp_path, "timestamp,symbol,close,x,x\n2024-01-02,A,1.5,2,3\n")).height
+
+
+def test_files_that_differ_in_the_type_of_stamps_are_refused(tmp_path):
+    """One with a zone and one without are not read as one."""
+    (tmp_path / "1.csv").write_text("timestamp,symbol,close\n2024-01-02 09:30:00,A,1\n")
+    (tmp_path / "2.csv").write_text("timestamp,symbol,close\n2024-01-03 09:30:00Z,A,1\n")
+    settings = {"path": ["1.csv", "2.csv"], "bar": "1m", "stamp": "close", "timezone": "UTC"}
+    (problem,) = refused(tmp_path, "", **settings)
+    assert problem.startswith("1.csv, 2.csv: the files differ in their columns: ")

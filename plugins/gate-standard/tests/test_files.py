@@ -3,6 +3,7 @@
 from datetime import date
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from ml4t.backtest.errors import DataError
@@ -113,3 +114,23 @@ def test_what_can_be_no_path_is_refused(folder, path, expected):
     with pytest.raises(DataError) as caught:
         found(folder, path)
     assert str(caught.value).startswith(expected)
+
+
+@pytest.mark.parametrize("size", [999_999, 1_000_000, 1_000_001, 2_100_000])
+def test_the_digest_of_a_url_does_not_depend_on_how_rows_were_cut(size):
+    """It is that of the columns, a million rows at a time."""
+
+    class Rows:
+        notes, spec = (), None
+
+        def __init__(self, frame, size):
+            self.frame, self.size = frame, size
+
+        def batches(self):
+            return self.frame.iter_slices(self.size)
+
+    frame = pl.DataFrame({"close": pl.int_range(2_100_000, eager=True)})
+    whole = digest_files(["s3://bucket/prices.parquet"], Rows(frame, 2_100_000))
+    assert whole == digest_files(["s3://bucket/prices.parquet"], Rows(frame, size))
+    assert whole != digest_files(["s3://bucket/prices.parquet"], Rows(frame.head(2_099_999), size))
+    assert "" == digest_files(["s3://bucket/prices.parquet"])
