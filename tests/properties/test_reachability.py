@@ -506,7 +506,7 @@ def test_tables_show_no_future(watch, monkeypatch, batch, by_steps):
     """Figures, stamps, texts and companies of tables, and who will be a member of the universe."""
     monkeypatch.setattr(facts_room, "_SMALLEST", 2)
     watch["secrets"], prices, scores, facts, members = informed()
-    tables = {"facts": facts, "market": facts.drop("symbol")}
+    tables = {"facts": {"frame": facts, "wakes": True}, "market": facts.drop("symbol")}
     strategy = watched(*EVERY)()
     engine = engine_of(strategy, prices, scores, batch=batch, bar="1d", tables=tables, universe=members)
     drive(engine, by_steps)
