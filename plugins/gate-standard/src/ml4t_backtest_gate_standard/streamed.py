@@ -85,12 +85,12 @@ class StreamedRows:
         return tuple(notes)
 
     def batches(self) -> Iterator[pl.DataFrame]:
-        """Yield the rows in time order, made ahead on a thread."""
+        """Yield the rows in time order, made ahead on a thread that begins with the first one asked for."""
         self.close()
         self.extent.begin()
         self._unseen = set(self.symbols)
         self._ahead = Prefetch(self._checked)
-        return iter(self._ahead)
+        yield from self._ahead
 
     def digest(self) -> str:
         """Return the SHA-256 (hex) of what is read of the files."""

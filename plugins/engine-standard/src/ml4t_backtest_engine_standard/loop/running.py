@@ -135,7 +135,13 @@ class Running:
             golden=self.golden,
             book_states=instants.outbox.holders,
             findings=parts.gate.findings({}, pl.DataFrame(), {}).to_dicts(),
-            origin={**self._origin, "seed": parts.seed, "distributions": parts.used, "inputs": parts.inputs},
+            origin={
+                **self._origin,
+                "seed": parts.seed,
+                "distributions": parts.used,
+                "inputs": parts.inputs,
+                "read": {source.spec.name: amounts for source in parts.sources if (amounts := source.read())},
+            },
         )
 
     def _explain(self, error: Exception) -> str:
