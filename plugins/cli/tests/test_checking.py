@@ -107,3 +107,10 @@ def test_findings_of_one_source_stand_together(run_file, tmp_path, capsys):
     out = capsys.readouterr().out
     headings = [line for line in out.splitlines() if not line.startswith(" ")][:-1]
     assert 2 == len(headings) == len({*headings})
+
+
+def test_a_file_that_cannot_be_written_is_bad_input(run_file, tmp_path, capsys):
+    """One line, and no traceback."""
+    out = tmp_path / "nowhere" / "findings.json"
+    assert 2 == main(["check", str(run_file()), "--out", str(out)])
+    assert f"error: --out {out}: cannot be written: No such file or directory" in capsys.readouterr().err

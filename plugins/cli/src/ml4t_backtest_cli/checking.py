@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ml4t.backtest.errors import InputError
+
 __all__ = ["add_commands"]
 
 
@@ -48,7 +50,10 @@ def check_data(arguments: argparse.Namespace) -> int:
     if arguments.out is None:
         sys.stdout.write(text)
     else:
-        arguments.out.write_text(text, encoding="utf-8")
+        try:
+            arguments.out.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"--out {arguments.out}: cannot be written: {error.strerror}; name another file") from None
     return 2 if counts["error"] or (arguments.strict and counts["warning"]) else 0
 
 
