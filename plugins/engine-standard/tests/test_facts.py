@@ -443,3 +443,21 @@ def test_the_header_names_tables_and_the_universe(kit):
     assert {"table f: 5 rows of eps", "table universe: 1 rows of member, the members of the universe"} < {
         *engine.header
     }
+
+
+@pytest.mark.parametrize("market_wide", [False, True])
+def test_a_table_without_rows_says_nothing(ask, market_wide):
+    table = RESTATED[:0].drop("symbol") if market_wide else RESTATED[:0]
+    told = ask(lambda context: (context.asof("f", "eps"), context.window("f").height), tables={"f": table})
+    assert np.isnan(told[5][0]).all()
+    assert told[5][1] == 0
+
+
+def test_rows_of_long_ago_and_of_later_days_harm_nothing(ask):
+    """Figures from before 1970, and some that are known after the last bar."""
+    rows = {"known_at": [date(1955, 6, 1), date(2031, 1, 1)], "rate": [1.5, 9.0], "empty": [None, None]}
+    told = ask(
+        lambda context: (context.asof("f", "rate"), context.asof("f", "empty")), tables={"f": pl.DataFrame(rows)}
+    )
+    assert told[5][0] == 1.5
+    assert np.isnan(told[5][1])
