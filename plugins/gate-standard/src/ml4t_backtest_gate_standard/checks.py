@@ -181,8 +181,10 @@ class RowGate:
             order = np.lexsort((stamps, codes))
             same, later = np.diff(codes[order]) == 0, np.diff(stamps[order])
         twice = same & (later == 0)
-        if "event_time" in keys:
-            twice &= np.diff(rows["event_time"].to_physical().to_numpy()[order]) == 0
+        if "event_time" in keys and twice.any():
+            happened = rows["event_time"].to_physical().to_numpy()
+            order = np.lexsort((happened, stamps, codes))
+            twice = (np.diff(codes[order]) == 0) & (np.diff(stamps[order]) == 0) & (np.diff(happened[order]) == 0)
         if twice.any() and not many:
             pairs = np.sort([order[:-1][twice], order[1:][twice]], axis=0) - shift
             first = self._place(int(pairs[0][pairs[1].argmin()]))
