@@ -183,9 +183,11 @@ def test_a_restated_row_counts_from_its_own_known_at():
     signals = rows(("A", at(1, 1), at(1, 2), 1.0), ("A", at(1, 1), at(1, 6), 4.0))
     _, strategy = run(signals, valid_for="5d")
     assert [1.0, 4.0] == [strategy.slices[at(1, hour)][0]["A"] for hour in (5, 7)]
-    twice = rows(("A", at(1, 1), at(1, 2), 1.0), ("A", at(1, 1), at(1, 2), 4.0))
-    with pytest.raises(InputError, match="given before"):
-        run(twice, valid_for="5d")
+    other = ("A", at(1), at(1, 2), 3.0)
+    for between in ((), (other,)):
+        twice = rows(("A", at(1, 1), at(1, 2), 1.0), *between, ("A", at(1, 1), at(1, 2), 4.0))
+        with pytest.raises(InputError, match="given before"):
+            run(twice, valid_for="5d")
 
 
 def test_a_row_without_a_number_takes_the_value_back():
