@@ -134,3 +134,20 @@ def test_a_folder_per_day_gives_the_day(tmp_path):
     assert LABELS == pl.concat(source.batches())["timestamp"].to_list()
     with pytest.raises(DataError, match="no column timestamp"):
         opened(tmp_path, {"timestamp": LABELS}, path="predictions", hive=False)
+
+
+def test_streamed_signals_are_those_of_the_file(tmp_path):
+    """Also where each symbol stands by itself, so that rows are sorted through files."""
+    stamps = [datetime(2024, 1, 2, 9, minute, tzinfo=UTC) for minute in range(60)]
+    frame = pl.DataFrame({"known_at": [*stamps, *stamps], "symbol": ["B"] * 60 + ["A"] * 60, "score": range(120)})
+    frame.write_parquet(tmp_path / "signals.parquet", row_group_size=30)
+    found = []
+    for stream in (True, False):
+        config = ParquetSignalConfig(path="signals.parquet", stream=stream)
+        source = ParquetSignalSource(config, make_setup("signals", tmp_path))
+        source.open(Window())
+        rows = pl.concat(list(source.batches())).with_columns(pl.col("symbol").cast(pl.String))
+        found.append(rows.sort("known_at", "symbol").rows())
+        source.close()
+    assert found[0] == found[1]
+    assert 120 == len(found[0])

@@ -24,11 +24,14 @@ class ParquetSignalConfig(SignalConfig):
         hive: Whether folders ``key=value`` on the way to the files are columns of their rows.
         storage_options: How URLs are opened, such as ``{ aws_region = "eu-west-1" }``; run files are kept with the
             results, so that keys belong into the environment.
+        stream: Whether the rows of local files are checked while the run goes on rather than before it; by default
+            where there are more than 4 million.
     """
 
     path: str | tuple[str, ...]
     hive: bool = True
     storage_options: Mapping[str, str] = field(default_factory=dict)
+    stream: bool | None = None
 
 
 class ParquetSignalSource(CheckedSource, SignalSource):
@@ -53,11 +56,18 @@ class ParquetSignalSource(CheckedSource, SignalSource):
         schema = {name: pl.String if isinstance(value, str) else pl.Date for name, value in known.items()}
         source = self._scan(*files, hive_partitioning=bool(schema), hive_schema=schema or None)
         self.rows = self._gate.open_rows(
-            source, self._config, window, name=self._setup.name, origin=self._origin, place=place
+            source,
+            self._config,
+            window,
+            name=self._setup.name,
+            origin=self._origin,
+            place=place,
+            files=files,
+            stream=self._config.stream,
         )
 
     def digest(self) -> str:
-        """SHA-256 (hex) of the files' bytes; of URLs, that of the columns read."""
+        """SHA-256 (hex) of the compressed bytes of the columns and row groups read; of URLs, that of the columns."""
         return self._gate.digest_files(self._files, self.rows)
 
     def _scan(self, *files: Location, **options: Any) -> pl.LazyFrame:
