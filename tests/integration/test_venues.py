@@ -187,3 +187,34 @@ def test_rows_outside_of_sessions_are_kept_or_left_out_with_their_count():
             assert (policy == "drop") == (f"<frame>: {left} rows outside of sessions were left out" in result.notes)
     with pytest.raises(InputError, match=r'feed.0.outside_sessions is \'some\': write "keep" or "drop"'):
         Engine(feed=[feed | {"outside_sessions": "some"}], capital=1e5, strategy=Count()).run()
+
+
+@pytest.mark.parametrize("fill", ["next-open", "next-close"])
+@pytest.mark.parametrize("at", ["close", "close+1m", "close+2h"])
+def test_orders_after_an_early_close_do_not_fill_that_day(fill, at):
+    """New York closed at 13:00 on 3 July; the next prices are those of the fifth, of daily bars and of minutes."""
+
+    class Late(Strategy):
+        def on_start(self, context):
+            context.schedule(self.buy, at=at)
+
+        def buy(self, context):
+            if context.now.day == 3:
+                context.order("SPY", 1.0)
+
+    days = daily("SPY", [date(2024, 7, day) for day in (2, 3, 5)])
+    begins = [
+        datetime(2024, 7, day, 13, 30, tzinfo=UTC) + timedelta(minutes=minute)
+        for day, count in ((2, 390), (3, 210), (5, 390))
+        for minute in range(count)
+    ]
+    minutes = pl.DataFrame({"symbol": "SPY", "timestamp": begins, "open": 100.0, "close": 101.0})
+    for frame, length in ((days, {}), (minutes, {"bar": "1m", "stamp": "open"})):
+        feed = {"use": "frame", "frame": frame, "prices": "raw"} | length
+        result = Engine(
+            feed=[feed], capital=1e5, strategy=Late(), clock={"calendar": "XNYS"}, broker={"fill": {"use": fill}}
+        ).run()
+        (filled,) = result.fills["timestamp"].to_list()
+        first = timedelta(minutes=1) if length else timedelta(hours=6.5)
+        begin = datetime(2024, 7, 5, 13, 30, tzinfo=UTC)
+        assert begin + (first if fill == "next-close" else timedelta(0)) == filled
