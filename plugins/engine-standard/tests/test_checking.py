@@ -1,6 +1,6 @@
 """``Engine.check``: findings of all sources of a run, and those of a run in its manifest."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import polars as pl
 import pytest
@@ -111,3 +111,17 @@ def test_findings_in_rows_that_flow_are_in_the_manifest_too(tmp_path):
     assert [("missing-value", "bars", 10)] == [
         (finding["rule"], finding["source"], finding["count"]) for finding in result.manifest["findings"]
     ]
+
+
+def test_each_source_is_held_against_its_own_calendar():
+    """Days that are holidays in New York only, and a feed of which another is made."""
+    days = [date(2024, 1, 12), date(2024, 1, 15), date(2024, 1, 16)]  # 15 January: Martin Luther King's day
+    rows = pl.DataFrame({"symbol": ["A"] * 3, "timestamp": days, "open": [1.0, 1.1, 1.2], "close": [1.0, 1.1, 1.2]})
+    feeds = [{"use": "frame", "name": name, "frame": rows, "calendar": name} for name in ("XLON", "XNYS")]
+    minute = pl.DataFrame(
+        {"symbol": ["A"] * 2, "timestamp": [datetime(2024, 1, 15, 15), datetime(2024, 1, 16, 15)], "close": [1.0, 1.1]}
+    )
+    inner = {"use": "frame", "frame": minute, "bar": "1h", "stamp": "open", "timezone": "UTC", "calendar": "XNYS"}
+    feeds.append({"use": "resample", "name": "days", "of": inner, "every": "1d"})
+    found = Engine(feed=feeds, calendar="XLON", open=False).check()
+    assert [("holiday-rows", "XNYS"), ("holiday-rows", "days.of")] == found.select("rule", "source").rows()

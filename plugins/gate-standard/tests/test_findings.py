@@ -64,7 +64,6 @@ def check(*sources, sessions=None, actions=NO_ACTIONS, **settings):
     calendars = {"": sessions or exchange()}
     for number, (frame, config) in enumerate(sources):
         name = f"source{number}"
-        calendars[name] = sessions or exchange()
         try:
             gate.open_rows(frame.lazy(), config, Window(), name=name, origin=f"{name}.parquet")
         except DataError:

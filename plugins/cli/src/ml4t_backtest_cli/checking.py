@@ -69,10 +69,10 @@ def _lines(findings: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Yield findings as blocks, those of one source together."""
     grouped: dict[str, list[Mapping[str, Any]]] = {}
     for finding in findings:
-        source, file = finding["source"], finding["file"]
-        grouped.setdefault(source if file in (source, f"<{source}>") else f"{source}: {file}", []).append(finding)
-    for heading, found in grouped.items():
-        yield _plain(heading)
+        grouped.setdefault(finding["source"], []).append(finding)
+    for source, found in grouped.items():
+        files = [finding["file"] for finding in found if finding["file"] not in (source, f"<{source}>")]
+        yield _plain(f"{source}: {files[0]}" if files else source)
         yield from (_plain(line) for finding in found for line in _block(finding))
 
 

@@ -202,7 +202,7 @@ class Gate(Protocol):
         """Return what was found in the sources opened so far, the worst first.
 
         Args:
-            sessions: Calendar of each source, by its name, ``""`` for others; needed for a survey only.
+            sessions: By the name of their calendar, as sources give it; ``""`` for those of the run. For a survey only.
             actions: Columns ``symbol``, ``kind`` and ``ex_date`` (Date) of the run's corporate actions; for a survey.
             refused: What was wrong with sources that could not be opened, by their name.
 

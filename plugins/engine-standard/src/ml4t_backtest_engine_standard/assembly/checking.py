@@ -48,13 +48,12 @@ def check(run: RunFile, host: PluginHost) -> pl.DataFrame:
     sessions, window, _, _ = find_window(run.settings, str(run.path or "settings"), calendar)
     assembly.calendars.run = sessions
     refused: dict[str, Sequence[str]] = {}
-    calendars = {"": sessions}
     specs = []
     try:
         for name, source in named:
             with _noted(refused, name):
                 source.open(window)
-                calendars[source.spec.name] = assembly.calendars.find(source.spec.rule.calendar)
+                assembly.calendars.find(source.spec.rule.calendar)
                 specs.append(source.spec)
         actions: list[PlannedAction] = []
         for where, table in found.items():
@@ -63,7 +62,7 @@ def check(run: RunFile, host: PluginHost) -> pl.DataFrame:
         for fact in facts:
             with _noted(refused, fact.name):
                 read_facts([fact], tables, assembly.calendars.find, specs)
-        return assembly.gate.findings(calendars, _frame(actions), refused)
+        return assembly.gate.findings({**assembly.calendars.tables, "": sessions}, _frame(actions), refused)
     finally:
         for _, source in named:
             source.close()

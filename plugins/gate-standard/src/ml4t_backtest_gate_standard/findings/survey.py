@@ -25,7 +25,7 @@ def survey(judge: Judge, calendars: Mapping[str, SessionTable], actions: pl.Data
 
     Args:
         judge: Holds the sources, and is told.
-        calendars: Calendar of each source, by its name; ``""`` for those of which others are made.
+        calendars: Sessions by the name of their calendar, as sources give it; ``""`` for those of the run.
         actions: Columns ``symbol``, ``kind`` and ``ex_date`` (Date).
     """
     market: set[str] = set()
@@ -39,7 +39,7 @@ def survey(judge: Judge, calendars: Mapping[str, SessionTable], actions: pl.Data
         spec, found = looked.spec, dict[tuple[str, str], Finding]()
         spans, days = [], pl.Series(dtype=pl.Date)
         try:
-            for view in views(looked, calendars.get(looked.name, calendars[""])):
+            for view in views(looked, calendars.get(spec.rule.calendar if spec else "", calendars[""])):
                 spans.append(listing.span_of(view))
                 days = _days(view)
                 for finding in _rules(view, actions, prices):
