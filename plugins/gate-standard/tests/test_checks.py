@@ -243,3 +243,13 @@ def test_a_zoned_stamp_is_shown_with_its_zone():
     stamp = datetime(2024, 1, 2, 14, 30, tzinfo=UTC)
     frame = pl.DataFrame({"symbol": ["A"], "timestamp": [stamp], "close": [-1.0]})
     assert gate_of(frame).errors[0].startswith("prices.parquet row 0 (A, 2024-01-02 14:30:00+00:00): ")
+
+
+@pytest.mark.parametrize("kind", ["trade", "signal"])
+def test_rows_known_before_they_happened_are_refused_in_time_order_too(kind):
+    """However well they are ordered otherwise."""
+    stamps = [datetime(2024, 1, 2, hour, tzinfo=UTC) for hour in (10, 11, 12)]
+    rows = {"symbol": ["A"] * 3, "known_at": stamps, "event_time": [*stamps[:2], datetime(2024, 1, 2, 13, tzinfo=UTC)]}
+    gate = gate_of(pl.DataFrame(rows | {"price": [1.0, 2.0, 3.0]}), kind=kind, time_column="known_at")
+    (error,) = gate.errors
+    assert error.startswith("prices.parquet row 2 (A, 2024-01-02 12:00:00+00:00): known_at is before event_time")

@@ -130,6 +130,7 @@ class RowGate:
             and not self.allow_negative
             and self.training is None
             and self.in_time_order
+            and not self._early(frame).any()
             and is_plain(
                 frame,
                 self._tail,
@@ -193,13 +194,18 @@ class RowGate:
 
     def _check_known(self, frame: pl.DataFrame) -> None:
         """Look for rows that are known before they happened; a survey looks at them by what their stamps mean."""
-        if self.judge.survey or self.kind == "bar" or not {"known_at", "event_time"} <= {*frame.columns}:
-            return
-        known, happened = frame["known_at"], frame["event_time"]
-        if known.dtype == happened.dtype:
+        if not self.judge.survey and (early := self._early(frame)).any():
             rule = "known-too-early" if self.kind == "signal" else "negative-latency"
-            early = (known < happened).fill_null(False).to_numpy()
-            self._fault(rule, early, "known_at is before event_time", "correct known_at or event_time")
+            self._fault(rule, early.to_numpy(), "known_at is before event_time", "correct known_at or event_time")
+
+    def _early(self, frame: pl.DataFrame) -> pl.Series:
+        """Return which rows have a known_at before their event_time; bars have rules of their own."""
+        if self.kind == "bar" or not {"known_at", "event_time"} <= {*frame.columns}:
+            return pl.Series([], dtype=pl.Boolean)
+        known, happened = frame["known_at"], frame["event_time"]
+        if known.dtype != happened.dtype:
+            return pl.Series([], dtype=pl.Boolean)
+        return (known < happened).fill_null(False)
 
     def _numbers(self, column: pl.Series) -> NDArray[np.float64]:
         """Return a field with NaN for unknown; text in it is a fault, shown by its first row."""
