@@ -74,6 +74,10 @@ def _overtaken(symbol: Integers, times: tuple[Integers, Integers], *, within_rel
         within_release: Whether only rows of the same release are compared: the newest release counts as it is.
     """
     event_time, known_at = times
+    if within_release and len(symbol):  # most sources say one thing of a symbol at a time
+        order = np.lexsort((symbol, known_at))
+        if ((np.diff(symbol[order]) != 0) | (np.diff(known_at[order]) != 0)).all():
+            return np.zeros(len(symbol), np.bool_)
     rows = pl.DataFrame({"symbol": symbol, "known_at": known_at, "event_time": event_time}).with_row_index("row")
     group = ["symbol", "known_at"] if within_release else ["symbol"]
     rows = rows.sort("known_at", maintain_order=True)
