@@ -245,3 +245,16 @@ def test_training_is_proven_before_the_run():
     run(frame, horizon="1d")
     with pytest.raises(InputError, match=r"row 0 \(A, 2024-01-01\): its model was trained through 2023-12-31"):
         run(frame, horizon="1d", embargo="1d")
+
+
+def test_check_finds_training_that_had_not_ended_and_a_run_may_be_told_to_live_with_it():
+    """The finding counts its rows; as a warning it is a note of the run."""
+    frame = rows(("A", at(1, 1), at(1, 1), 1.0), ("A", at(1, 2), at(1, 2), 1.0), ("A", at(3), at(3), 1.0))
+    signal = {"use": "frame", "frame": frame, "trained_through": date(2024, 1, 1)}
+    settings = {"prices": bars(), "bar": "1h", "stamp": "open", "signal": [signal], "strategy": Watcher()}
+    found = Engine(**settings, open=False).check().filter(pl.col("rule") == "known-too-early")
+    assert [("error", 2)] == found.select("severity", "count").rows()
+    with pytest.raises(InputError, match="trained through 2024-01-01"):
+        Engine(**settings)
+    result = Engine(**settings, gate={"known-too-early": "warning"}).run()
+    assert any("trained through 2024-01-01" in note for note in result.notes)
