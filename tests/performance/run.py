@@ -7,6 +7,8 @@ memory is that of the first run, above input and libraries.
 
 ``accounting`` is w1s with the standard portfolio and with one that only moves quantities and cash, by turns; of the
 former also the share of CPU time that its checks of identities take.
+
+``s1`` is 10 and 100 million bars streamed from Parquet, by turns with polars decoding them (1.5 GB in the folder).
 """
 
 from __future__ import annotations
@@ -31,12 +33,13 @@ import numpy as np
 import polars as pl
 
 sys.path.insert(0, str(Path(__file__).parent))
+import streaming
 import workloads
 from bare_portfolio import BarePortfolio
 
 from ml4t_backtest_portfolio_standard import portfolio, sampling
 
-NAMES = ("w1s", "w1s-events", "w1w", "w3a", "w3b", "accounting")
+NAMES = ("w1s", "w1s-events", "w1w", "w3a", "w3b", "accounting", "s1")
 # Fills and final equity of the whole workloads; several other engines agree on those of w1s.
 EXPECTED = {"w1s": (428_132, 10_088_712.0), "w1w": (298_875, 8_755_769.81)}
 GOALS = {"w1s": 0.30, "w1s-events": 1.5, "w1w": 0.30, "w3a": 0.5, "w3b": 0.05}
@@ -50,12 +53,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the data, made when missing")
     parser.add_argument("--repeats", type=int, default=5)
     given = parser.parse_args()
-    if not given.data.joinpath("slices.parquet").exists():
+    if given.workload != "s1" and not given.data.joinpath("slices.parquet").exists():
         subprocess.run([sys.executable, "-c", _WRITE, given.data], check=True, cwd=Path(__file__).parent)
     if given.workload == "all":  # a process each, so that none inherits another's memory
         for name in NAMES:
             line = [sys.executable, __file__, name, "--data", given.data, "--repeats", str(given.repeats)]
             subprocess.run(line, check=True)
+        return
+    if given.workload == "s1":
+        streaming.report(given.data, given.repeats)
         return
     if given.workload == "accounting":
         report_accounting(measure_accounting(given.data, given.repeats))

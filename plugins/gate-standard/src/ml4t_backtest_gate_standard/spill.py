@@ -18,8 +18,8 @@ from ml4t_backtest_gate_standard.streaming import PIECE
 __all__ = ["ROW", "bucket_edges", "sort_through_files"]
 
 ROW = "#row"  # column with each row's number in the source, for messages
-_BUCKET = 1_000_000  # rows sorted at a time
-_HELD = 1_000_000  # rows in memory before they are written
+_BUCKET = 500_000  # rows sorted at a time
+_HELD = 500_000  # rows in memory before they are written
 _POINTS = 32
 
 
@@ -82,28 +82,35 @@ def _write(
     gone_back: Callable[[pl.DataFrame, int], DataError] | None,
 ) -> int:
     """Write the rows of each bucket into files ``bucket-flush``; return the number of flushes."""
-    held: dict[int, list[pl.DataFrame]] = {}
+    held: list[pl.DataFrame] = []
     newest: dict[str, int] = {}
-    rows = flushes = 0
+    flushes = 0
 
     def flush() -> None:
-        for bucket, parts in held.items():
-            pl.concat(parts).write_ipc(folder / f"{bucket}-{flushes}", compression="lz4")
+        rows = pl.concat(held)
         held.clear()
+        buckets = np.searchsorted(edges, _stamps(rows, time), side="right")
+        rows = rows[np.argsort(buckets, kind="stable")]
+        ends = np.cumsum(np.bincount(buckets, minlength=len(edges) + 1))
+        for bucket in np.unique(buckets).tolist():
+            start = int(ends[bucket - 1]) if bucket else 0
+            part = rows.slice(start, int(ends[bucket]) - start)
+            part.write_ipc(folder / f"{bucket}-{flushes}", compression="lz4")
 
     for piece in pieces:
-        stamps = piece[time].cast(pl.Datetime("ns")).to_physical().to_numpy()
-        if gone_back is not None and (row := _first_back(piece["symbol"], stamps, newest)) is not None:
+        if gone_back is not None and (row := _first_back(piece["symbol"], _stamps(piece, time), newest)) is not None:
             raise gone_back(piece, row)
-        buckets = np.searchsorted(edges, stamps, side="right")
-        for bucket in np.unique(buckets).tolist():
-            held.setdefault(bucket, []).append(piece.filter(pl.Series(buckets == bucket)))
-        rows += piece.height
-        if rows >= _HELD:
+        held.append(piece)
+        if sum(part.height for part in held) >= _HELD:
             flush()
-            rows, flushes = 0, flushes + 1
-    flush()
+            flushes += 1
+    if held:
+        flush()
     return flushes + 1
+
+
+def _stamps(rows: pl.DataFrame, time: str) -> NDArray[np.int64]:
+    return rows[time].cast(pl.Datetime("ns")).to_physical().to_numpy()
 
 
 def _first_back(symbols: pl.Series, stamps: NDArray[np.int64], newest: dict[str, int]) -> int | None:
