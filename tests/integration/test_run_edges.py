@@ -272,6 +272,7 @@ def test_a_price_known_late_does_not_replace_a_newer_one():
     late = pl.DataFrame({"symbol": "A", "timestamp": hours, "open": 7.0, "close": [70.0, 80.0, 90.0]})
     late = late.with_columns(known_at=pl.Series([hours[2] + timedelta(minutes=m) for m in (30, 10, 40)]))
     feeds = [{"use": "frame", "frame": frame, "bar": "1h", "stamp": "close"} for frame in (fast, late)]
+    feeds[1]["grace"] = "100m"  # two bars that ended before 03:00 come at 03:40, the last one at 04:40
 
     class Marks(Watch):
         def on_slice(self, market, context):
@@ -279,10 +280,10 @@ def test_a_price_known_late_does_not_replace_a_newer_one():
 
     strategy = Marks()
     Engine(feed=feeds, strategy=strategy).run()
-    assert [(1.0, 0), (2.0, 0), (3.0, 0), (3.0, 10), (3.0, 30), (90.0, 40)] == strategy.seen
+    assert [(1.0, 0), (2.0, 0), (3.0, 0), (3.0, 40), (90.0, 100)] == strategy.seen
     strategy = Marks()
     Engine(feed=feeds[1:], strategy=strategy).run()
-    assert [(80.0, 70), (80.0, 90), (90.0, 40)] == strategy.seen
+    assert [(80.0, 100), (90.0, 100)] == strategy.seen
 
 
 @pytest.mark.parametrize("key", ["lot", "multiplier", "quantity_step"])
