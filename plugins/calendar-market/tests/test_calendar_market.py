@@ -84,8 +84,9 @@ def test_sessions_make_a_table(name):
 
 
 def test_half_past_nine_in_new_york_is_13_30_or_14_30_utc():
-    """On each of 8,000 sessions, as the zone's rules say for that day."""
-    sessions = calendar("XNYS").sessions(date(1990, 1, 1), date(2022, 12, 31))
+    """On each of 8,324 sessions, as the zone's rules say for that day."""
+    sessions = calendar("XNYS").sessions(date(1990, 1, 1), date(2023, 1, 13))
+    assert 8324 == len(sessions)
     zone = ZoneInfo("America/New_York")
     for label, opens in zip(sessions["label"].tolist(), sessions["open"].tolist(), strict=True):
         local = datetime.combine(date.fromordinal(label + EPOCH_ORDINAL), datetime.min.time(), zone)

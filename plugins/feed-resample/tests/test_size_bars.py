@@ -120,4 +120,6 @@ def test_what_the_feed_says_of_itself(opened, minutes):
     feed = opened(frame, ticks=3, drives=False, **BARS)
     assert ("bars", "bar", "raw", False) == (feed.spec.name, feed.spec.kind, feed.spec.prices, feed.spec.drives)
     assert feed.digest() == opened(frame, every="5m", **BARS).digest() != opened(frame[1:], ticks=3, **BARS).digest()
+    first, again = (pl.concat(feed.batches()).rows() for _ in range(2))
+    assert first == again
     feed.close()

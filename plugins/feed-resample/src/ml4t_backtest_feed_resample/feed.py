@@ -142,6 +142,10 @@ class ResampleDataFeed(DataFeed):
         """SHA-256 (hex) of what the inner feed reads."""
         return self._source.digest()
 
+    def read(self) -> dict[str, int]:
+        """What the inner feed has read."""
+        return self._source.read()
+
     def notes(self) -> tuple[str, ...]:
         """Findings of the inner feed; once the rows are read, what is in no bar, with its count."""
         left = [f"{self._setup.name}: {count:,} {what}" for what, count in self._left.items() if count]
