@@ -90,7 +90,7 @@ def cut_at_instants(pieces: Iterator[pl.DataFrame], time: str, rows: int) -> Ite
     rest: pl.DataFrame | None = None
     for piece in pieces:
         frame = piece if rest is None else pl.concat([rest, piece])
-        stamps = frame[time].to_physical().to_numpy()
+        stamps = frame[time].cast(pl.Int64).to_numpy()
         edges = np.flatnonzero(stamps[1:] != stamps[:-1]) + 1
         start, end = 0, int(edges[-1]) if len(edges) else 0
         while start < end:

@@ -236,7 +236,7 @@ class Clock:
     def _name_symbols(self, parts: list[Rows], bounds: list[Ints], chunk: Chunk) -> None:
         """Give ids to symbols that this chunk names first, in the order of release."""
         first_seen: list[tuple[int, int, int, int]] = []
-        for order, (part, stops) in enumerate(zip(parts, bounds, strict=True)):
+        for order, (part, stops) in enumerate(zip(parts, bounds, strict=True) if (self._public < 0).any() else ()):
             fresh = np.flatnonzero(self._public[part.symbol] < 0)
             codes, where = np.unique(part.symbol[fresh], return_index=True)
             rows = fresh[where]

@@ -140,10 +140,9 @@ class Queue:
         order = known_at if self._rule.convention == "known_at" else event_time
         if self._rule.period_ns and "known_at" in frame.columns:
             self._clock.late_rows[self.spec.name] += int((known_at > event_time + self._delay).sum())
-        late = known_at < self._clock._cut
-        back = late | (order < np.append(self._newest, order[:-1]))
-        if back.any():
-            self._take_late(frame, back, late)
+        if known_at.min() < self._clock._cut or order[0] < self._newest or (order[1:] < order[:-1]).any():
+            late = known_at < self._clock._cut
+            self._take_late(frame, late | (order < np.append(self._newest, order[:-1])), late)
             known_at = np.maximum(known_at, self._clock._cut)
         self._newest = max(self._newest, int(order.max()))
         self._read += len(frame)
@@ -195,5 +194,5 @@ def _pieces(batches: Iterable[object]) -> Iterator[pl.DataFrame]:
     for batch in batches:
         frame = batch if isinstance(batch, pl.DataFrame) else pl.DataFrame(batch)  # type: ignore[arg-type]  # Arrow stream
         stamps = [frame[name] for name in ("timestamp", "event_time", "known_at") if name in frame.columns]
-        rises = len(frame) > 0 and all(column.is_sorted() for column in stamps)
+        rises = len(frame) > _PIECE and all(column.is_sorted() for column in stamps)
         yield from frame.iter_slices(_PIECE) if rises else [frame]

@@ -156,8 +156,9 @@ def _integers(stamps: pl.Series, origin: str, first_row: int) -> Integers:
     """Days of dates, UTC ns of datetimes; nothing null and nothing beyond what int64 ns can hold."""
     scale = {"ns": 1, "us": 10**3, "ms": 10**6}[getattr(stamps.dtype, "time_unit", "ns")]
     limit = 2**63 // (DAY_NS if stamps.dtype == pl.Date else scale) - 2
-    whole = stamps.to_physical().cast(pl.Int64)
-    if whole.null_count() or not whole.is_between(-limit, limit).all():
+    whole = stamps.cast(pl.Int64)
+    low, high = whole.min() or 0, whole.max() or 0
+    if whole.null_count() or low < -limit or high > limit:
         row = (~whole.is_between(-limit, limit).fill_null(False)).arg_max() or 0
         fault = f"{stamps.name} is {stamps[row]}; every row needs one between 1678 and 2261"
         raise DataError(f"{origin} row {first_row + row}: {fault}")
