@@ -95,7 +95,7 @@ class Engine:
         given |= {"portfolio": portfolio, "seed": seed, "start": start, "end": end, "base_currency": base_currency}
         given |= {"account": account, "instruments": instruments, "actions": actions}
         given = {key: value for key, value in given.items() if value is not None}
-        fit_values(given, errors, ("name", "warmup", "start", "end", "base_currency"))
+        fit_values(given, errors, ("name", "warmup", "start", "end", "base_currency", "seed"))
         errors.raise_if_any()
         stamps = {"stamp": stamp, "timezone": timezone, "prices": price_basis}
         stamps = {key: value for key, value in stamps.items() if value is not None}

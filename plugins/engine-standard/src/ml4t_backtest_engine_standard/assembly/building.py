@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date, time
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any
@@ -21,6 +22,8 @@ __all__ = ["Builder"]
 
 _READERS = ("feed", "signal", "table")
 _SOURCES = ("feed", "signal")
+# What a file can hold, and what is neither the name of a component nor one itself.
+_NO_COMPONENTS = (bool, int, float, list, dict, date, time)
 
 
 class Builder:
@@ -56,6 +59,9 @@ class Builder:
         use = table.pop("use", None)
         if use is None:
             self.errors.add(where, f'has no key "use": name the {kind} component to use')
+            return None
+        if isinstance(use, _NO_COMPONENTS):
+            self.errors.add(where, f"was {use!r}, expected the name of a {kind} component, or a table with `use`")
             return None
         try:
             ref = self.host.components.resolve(kind, use, self.run.base_dir)

@@ -64,6 +64,8 @@ def fit_values(settings: dict[str, Any], errors: Errors, keys: Collection[str]) 
     for key in [key for key in settings if key in keys]:
         fitted = errors.fit(settings[key], _TYPE_OF[key], key)
         fitted = asdict(fitted) if isinstance(fitted, _Plugins) else fitted
+        if key == "seed" and isinstance(fitted, int) and fitted < 0:
+            errors.add("seed", f"was {fitted}, expected 0 or above")
         settings[key] = [fitted] if key in LIST_KEYS and isinstance(fitted, dict) else fitted
 
 
