@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -157,8 +157,8 @@ def _integers(stamps: pl.Series, origin: str, first_row: int) -> Integers:
     scale = {"ns": 1, "us": 10**3, "ms": 10**6}[getattr(stamps.dtype, "time_unit", "ns")]
     limit = 2**63 // (DAY_NS if stamps.dtype == pl.Date else scale) - 2
     whole = stamps.cast(pl.Int64)
-    low, high = whole.min() or 0, whole.max() or 0
-    if whole.null_count() or low < -limit or high > limit:
+    edges: list[Any] = [whole.min() or 0, whole.max() or 0]
+    if whole.null_count() or edges[0] < -limit or edges[1] > limit:
         row = (~whole.is_between(-limit, limit).fill_null(False)).arg_max() or 0
         fault = f"{stamps.name} is {stamps[row]}; every row needs one between 1678 and 2261"
         raise DataError(f"{origin} row {first_row + row}: {fault}")
