@@ -25,6 +25,7 @@ _GROUP = 250  # minutes
 _FIELDS = ("open", "high", "low", "close", "volume")
 _FIRST = np.datetime64("2024-01-02T00:01", "us").astype(np.int64)
 _MINUTE = 60_000_000
+_DICTIONARY: dict[str, Any] = {"use_dictionary": ["symbol"]}  # the types say bool only
 
 
 def write(path: Path, minutes: int, *, every: int = 1, group: int = _GROUP, seed: int = 7) -> None:
@@ -34,7 +35,7 @@ def write(path: Path, minutes: int, *, every: int = 1, group: int = _GROUP, seed
     columns = [("symbol", pa.dictionary(pa.int32(), pa.string())), ("timestamp", pa.timestamp("us", "UTC"))]
     schema = pa.schema([*columns, *((name, pa.float64()) for name in _FIELDS)])
     last = np.full(SYMBOLS, 100.0)
-    with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=["symbol"]) as writer:
+    with pq.ParquetWriter(path, schema, compression="zstd", **_DICTIONARY) as writer:
         for begin in range(0, minutes, group):
             shape = min(group, minutes - begin), SYMBOLS
             close = np.round(last * np.exp(random.normal(0, 0.0005, shape).cumsum(0)), 2)

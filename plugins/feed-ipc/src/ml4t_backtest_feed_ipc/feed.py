@@ -109,5 +109,5 @@ def _stream(file: Path) -> pl.LazyFrame | None:
         with file.open("rb") as opened:
             begins = opened.read(len(_STREAM))
         return pl.read_ipc_stream(file).lazy() if begins == _STREAM else None
-    except (OSError, pl.exceptions.PolarsError) as error:
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise DataError(f"{file.name}: cannot be read as an Arrow stream: {error}") from error

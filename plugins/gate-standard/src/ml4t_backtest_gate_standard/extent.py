@@ -53,7 +53,7 @@ class Extent:
         self.bytes_total = sum(file.stat().st_size for file in dict.fromkeys(group.file for group in groups))
         self._digest = hashlib.sha256()
         self._thread: threading.Thread | None = None
-        self._stopped = threading.Event()
+        self._stopped, self._whole = threading.Event(), False
 
     @classmethod
     def of(
@@ -86,14 +86,17 @@ class Extent:
             self._thread.start()
 
     def digest(self) -> str:
-        """Return the SHA-256 (hex) of the compressed bytes, in the order of the files; waits for the thread."""
+        """Return the SHA-256 (hex) of the compressed bytes, in the order of the files; waits for the thread.
+
+        It is empty where ``close`` was called before all was hashed.
+        """
         self.begin()
         assert self._thread is not None
         self._thread.join()
-        return self._digest.hexdigest()
+        return "" if self._stopped.is_set() and not self._whole else self._digest.hexdigest()
 
     def close(self) -> None:
-        """End the thread; a digest that is not done then is never."""
+        """End the thread, also before all is hashed."""
         self._stopped.set()
         if self._thread is not None:
             self._thread.join()
@@ -110,6 +113,7 @@ class Extent:
                             break
                         self._digest.update(memory[:count])
                         size -= count
+        self._whole = not self._stopped.is_set()
 
     def _spans_of_files(self) -> Iterator[tuple[Path, int, int]]:
         """Yield file, start and size of what is read, chunks that touch each other as one."""

@@ -266,7 +266,7 @@ def _check_lengths(plan: pl.LazyFrame, origin: str) -> None:
 def _readable(origin: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, pl.exceptions.PolarsError) as error:
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         # What follows are hints for code, or the page that a web server sent.
         fault = re.split(r"\n|, hint: |, consider passing ", str(error))[0]
         raise DataError(f"{origin}: cannot be read: {fault}") from error

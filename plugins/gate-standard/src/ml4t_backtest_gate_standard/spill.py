@@ -119,12 +119,12 @@ def _first_back(symbols: pl.Series, stamps: NDArray[np.int64], newest: dict[str,
     each = rows.group_by("symbol", maintain_order=True).agg(
         first=pl.col("stamp").first(), last=pl.col("stamp").last(), back=(pl.col("stamp").diff() < 0).any()
     )
-    faults = []
+    faults: list[int] = []
     for symbol, first, last, back in each.iter_rows():
-        before = newest.get(symbol, first)
+        before = int(newest.get(symbol, first) or 0)
         if back or first < before:
             own = rows.filter(pl.col("symbol").cast(pl.String) == symbol)
-            reached = np.maximum.accumulate(np.append(before, own["stamp"].to_numpy()))[:-1]
+            reached = np.maximum.accumulate(np.append(np.int64(before), own["stamp"].to_numpy()))[:-1]
             faults.append(int(own["row"][int((own["stamp"].to_numpy() < reached).argmax())]))
         newest[symbol] = last
     return min(faults, default=None)

@@ -86,7 +86,8 @@ class StreamedRows:
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """Yield the rows in time order, made ahead on a thread that begins with the first one asked for."""
-        self.close()
+        if self._ahead is not None:
+            self._ahead.close()
         self.extent.begin()
         self._unseen = set(self.symbols)
         self._ahead = Prefetch(self._checked)
@@ -100,6 +101,7 @@ class StreamedRows:
         """End the threads and remove temporary files."""
         if self._ahead is not None:
             self._ahead.close()
+        self.extent.close()
 
     def _checked(self) -> Iterator[pl.DataFrame]:
         numbers: list[pl.DataFrame] = []
@@ -125,7 +127,7 @@ class StreamedRows:
         batches = plan.collect_batches(chunk_size=PIECE, maintain_order=True)
         try:
             yield from (batch for batch in batches if batch.height)
-        except (OSError, pl.exceptions.PolarsError) as error:
+        except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             fault = str(error).split("\n")[0]
             raise DataError(f"{self.spec.origin}: cannot be read: {fault}") from error
 

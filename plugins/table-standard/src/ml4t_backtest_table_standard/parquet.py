@@ -45,7 +45,7 @@ class ParquetTable(TableSource):
             name = Path(file).name
             try:
                 frame = pl.read_parquet(file, glob=False)
-            except (OSError, pl.exceptions.PolarsError) as error:
+            except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
                 raise DataError(f"{name}: cannot be read as Parquet: {error}") from error
             frames.append(rename_columns(frame, self._config.columns, name))
         try:

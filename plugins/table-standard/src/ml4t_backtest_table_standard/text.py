@@ -74,7 +74,7 @@ class CSVTable(TableSource):
             text = pl.read_csv(
                 file, separator=self._config.separator, infer_schema=False, null_values=nulls, glob=False
             )
-        except (OSError, pl.exceptions.PolarsError) as error:
+        except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             raise DataError(f"{origin}: cannot be read as CSV: {error}") from error
         frame = rename_columns(text, self._config.columns, origin).with_columns(pl.all().str.strip_chars())
         stamps = [self._stamps(frame[name], origin) for name in frame.columns if name in _STAMPS]
