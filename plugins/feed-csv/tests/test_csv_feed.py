@@ -200,6 +200,8 @@ def test_files_without_a_header_are_given_names(tmp_path):
     assert expected == rows(feed).select("symbol", "close", pl.col("volume").cast(pl.Float64)).to_dict(as_series=False)
     (problem,) = refused(tmp_path, text, header=["symbol", "timestamp", "close"], **settings)
     assert "prices.csv: its lines have 5 values and header names 3; name every column" == problem
+    (problem,) = refused(tmp_path, text, header=["symbol", "timestamp", "close"], separator="|")
+    assert 'its lines have 1 values and header names 3; state separator, as in separator = ";"' in problem
 
 
 def test_a_date_and_a_time_of_day_make_a_stamp(tmp_path):

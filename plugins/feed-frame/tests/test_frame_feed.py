@@ -83,6 +83,7 @@ def test_the_plugin_offers_the_feed():
         as_pandas().astype({"symbol": "category"}),
         as_pandas().set_index("timestamp"),
         as_pandas().set_index("timestamp").rename_axis(None),
+        as_pandas().assign(timestamp=LONG["timestamp"].to_list()).set_index("timestamp").rename_axis(None),
         as_pandas().set_index("timestamp").tz_localize("UTC"),
         as_pandas().set_index("timestamp").tz_localize("America/New_York"),
         as_pandas().set_index(["timestamp", "symbol"]),
@@ -205,6 +206,10 @@ def test_batches_hold_the_same_rows_whatever_their_size(batch_rows):
         (LONG.drop("symbol"), "<prices>: no column symbol"),
         (LONG.drop("open", "close"), "<prices>: no column close"),
         (wide("close"), "<prices>: no column symbol; where this is a wide frame, with a column per symbol, say what"),
+        (
+            {"A": as_pandas().set_index("timestamp").drop(columns="symbol")},
+            "<prices>: 'A' holds a frame of fields, and a mapping is of field to wide frame",
+        ),
         (pd.concat({"mid": wide("close")}, axis=1), "<prices>: its columns have several levels"),
     ],
 )

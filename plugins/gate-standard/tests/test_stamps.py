@@ -99,7 +99,11 @@ def test_known_at_says_it_all():
     assert "known_at" == resolve("signal", pl.Date(), True, has_known_at=True).convention
 
 
-def test_a_column_of_another_type_is_refused():
+@pytest.mark.parametrize(
+    ("dtype", "remedy"),
+    [(pl.Int64(), "from_epoch"), (pl.String(), "str.to_date"), (pl.Float64(), "such as 2024-03-01")],
+)
+def test_a_column_of_another_type_is_refused_with_what_makes_stamps_of_it(dtype, remedy):
     """Numbers and strings have no unit, zone or order of fields."""
-    with pytest.raises(DataError, match="stamps are Int64; give dates, or datetimes"):
-        resolve(dtype=pl.Int64())
+    with pytest.raises(DataError, match=f"stamps are {dtype}; give dates, or datetimes, .*{remedy}"):
+        resolve(dtype=dtype)

@@ -126,7 +126,8 @@ def _names(file: Location, config: CSVFeedConfig) -> list[str]:
     count = pl.read_csv(file, n_rows=1, infer_schema=False, **_dialect(config)).width
     if count != len(config.header):
         fault = f"its lines have {count} values and header names {len(config.header)}"
-        raise DataError(f"{Path(file).name}: {fault}; name every column")
+        remedy = "name every column" if count > 1 else 'state separator, as in separator = ";"'
+        raise DataError(f"{Path(file).name}: {fault}; {remedy}")
     return list(config.header)
 
 

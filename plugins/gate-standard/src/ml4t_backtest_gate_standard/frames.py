@@ -64,6 +64,7 @@ def long_frame(frame: Any, origin: str) -> pl.DataFrame:
         raise DataError(f"{origin}: the mapping holds no frame; give a wide frame per field, at least close")
     whole: pl.DataFrame | None = None
     for name, wide in frame.items():
+        _refuse_by_symbol(wide, str(name), origin)
         part = unpivoted(to_polars(wide, f"{origin}[{name!r}]"), str(name), f"{origin}[{name!r}]")
         keys = part.columns[:2]
         if whole is None:
@@ -177,11 +178,20 @@ def _refuse_wide(frame: pl.DataFrame, config: FeedConfig, origin: str) -> None:
         )
 
 
+def _refuse_by_symbol(frame: Any, name: str, origin: str) -> None:
+    """Say how to give a mapping of symbol to frame, which would be read as one of field to wide frame."""
+    names = {str(column).lower() for column in getattr(frame, "columns", ())}
+    if {"open", "close"} <= names and name.lower() not in {"open", "high", "low", "close", "volume"}:
+        fault = f"{name!r} holds a frame of fields, and a mapping is of field to wide frame, such as {{'close': frame}}"
+        remedy = "make one long frame with a column symbol, as pandas.concat(frames, names=['symbol']) does"
+        raise DataError(f"{origin}: {fault}; {remedy}")
+
+
 def _from_pandas(frame: Any, pandas: Any, origin: str) -> pl.DataFrame:
     levels = range(frame.index.nlevels)
     columns: dict[str, pl.Series] = {}
     for index in [frame.index.get_level_values(level) for level in levels]:
-        stamps = isinstance(index, pandas.DatetimeIndex | pandas.PeriodIndex)
+        stamps = isinstance(index, pandas.DatetimeIndex | pandas.PeriodIndex) or index.inferred_type == "date"
         if stamps or len(levels) > 1 or (index.name is not None and str(index.name) not in frame.columns):
             name = str(index.name) if index.name is not None else "timestamp" if stamps else "symbol"
             columns[name] = _series(name, index.to_series(), pandas)

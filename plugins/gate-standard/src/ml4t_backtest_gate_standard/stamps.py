@@ -53,7 +53,7 @@ def resolve_stamps(
         DataError: The stamps could be taken in several ways; the message holds the lines to add.
     """
     if not isinstance(dtype, pl.Date | pl.Datetime):
-        raise DataError(f"{origin}: stamps are {dtype}; give dates, or datetimes such as 2024-03-01T14:30:00Z")
+        raise DataError(f"{origin}: stamps are {dtype}; give dates, or datetimes, {_made_of(dtype)}")
     period = parse_duration(bar, f"{origin}: bar") if bar is not None else None
     naive = isinstance(dtype, pl.Datetime) and dtype.time_zone is None
     if kind in ("quote", "trade") and has_event_time and bar is not None and stamp is not None:
@@ -86,6 +86,15 @@ def resolve_stamps(
         midnights=midnights,
         origin=origin,
     )
+
+
+def _made_of(dtype: pl.DataType) -> str:
+    """Say how columns of another type become stamps; only their owner knows what they count."""
+    if dtype.is_integer():
+        return 'as pl.from_epoch("timestamp", "ns") makes of nanoseconds since 1970 ("us", "ms", "s": the others)'
+    if dtype == pl.String:
+        return 'as pl.col("timestamp").str.to_date() or .str.to_datetime(time_zone="UTC") makes of text'
+    return "such as 2024-03-01 or 2024-03-01T14:30:00Z"
 
 
 def zone_key(timezone: str | None, origin: str) -> str:
