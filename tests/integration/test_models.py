@@ -126,6 +126,22 @@ def test_every_session_waits_for_bars_that_come_with_latency():
     assert closes[1:] == [price for _, price in asked]
 
 
+def test_every_session_asks_once_per_session_however_late_its_bars():
+    """Bars that come two days after their close: by then the closes of two more sessions have passed."""
+    feed = {"use": "frame", "name": "prices", "frame": market(), "bar": "1d", "latency": "50h"}
+    asked = []
+
+    def model(features, view):
+        asked.append((view.now, float(view.price("A"))))
+        return np.full(len(view.symbols), 1.0)
+
+    signal = {"use": "model", "model": model, "every": "session"}
+    Engine(feed=[feed], signal=[signal], strategy=Watcher()).run()
+    closes = market().filter(pl.col("symbol") == "A")["close"].to_list()
+    late = datetime(2024, 1, 2, 2, tzinfo=UTC) + timedelta(days=2)
+    assert [(late + timedelta(days=number), closes[number]) for number in range(3, 30)] == asked
+
+
 class Line:
     """A least-squares line through what it was fitted on, in the manner of scikit-learn."""
 

@@ -63,7 +63,8 @@ class Modelling:
             self._view = View(make_context(outbox))
         driving = [each.spec for each in released if each.spec.kind in EVENTS and each.spec.drives]
         self._delay = max((spec.rule.latency_ns + spec.rule.grace_ns for spec in driving), default=0)
-        self._ask_at = self.next = FOREVER
+        self._due: list[int] = []  # closes whose rows are still to come; several where latency exceeds a session
+        self.next = FOREVER
         self.asking: Source | None = None
         for model in self._models:
             for each in released:
@@ -78,11 +79,10 @@ class Modelling:
         """
         now = self._state.now
         rows_came = any(each.spec.drives and each.spec.kind in EVENTS for each, *_ in parts)
-        if closes is not None and self._ask_at == FOREVER:
-            self._ask_at = now + self._delay
-        closed = self._ask_at <= now
-        if closed:
-            self._ask_at = FOREVER
+        if closes is not None:
+            self._due.append(now + self._delay)
+        waiting = [instant for instant in self._due if instant > now]
+        closed, self._due = len(waiting) < len(self._due), waiting
         before = len(parts)
         for model in self._models:
             if rows_came if model.source.every == "slice" else closed:
@@ -94,7 +94,7 @@ class Modelling:
         if len(parts) > before:
             parts.sort(key=lambda part: self._places[part[0].spec.name])
         times = [model.waiting[0].known_at for model in self._models if model.waiting]
-        self.next = min([self._ask_at, *times])
+        self.next = min([*self._due[:1], *times], default=FOREVER)
 
     def _ask(self, model: _Model) -> None:
         self.asking, now, spec = model.source, self._state.now, model.released.spec
