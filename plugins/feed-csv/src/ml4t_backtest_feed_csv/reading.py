@@ -26,7 +26,7 @@ class CSVFeedConfig(FeedConfig):
     Attributes:
         path: A file, a folder (its files that end in ``.csv``, ``.csv.gz`` or ``.csv.zst``, at any depth), a glob
             such as ``prices/*.csv``, a URL, or a list of these; ``.gz`` and ``.zst`` are unpacked.
-        symbol_from: ``column``, or ``filename``: the name of each file, up to its first dot, is its symbol.
+        symbol_from: ``column``, or ``filename``: the name of each file, without its ending, is its symbol.
         hive: Whether folders ``key=value`` on the way to the files are columns of their rows.
         storage_options: How URLs are opened, such as ``{ aws_region = "eu-west-1" }``; run files are kept with the
             results, so that keys belong into the environment.
