@@ -15,6 +15,7 @@ import polars as pl
 
 from ml4t.backtest.core.sessions import EPOCH_ORDINAL, Integers, SessionTable
 from ml4t_backtest_engine_standard.assembly.actions import PlannedAction
+from ml4t_backtest_engine_standard.assembly.stamps import DAYS_HELD
 
 __all__ = ["Listing", "Tickers"]
 
@@ -228,5 +229,6 @@ class Tickers:
         return int(self._sessions.close[row]) if row >= 0 else at
 
     def _edge(self, day: date, edge: str) -> int:
-        days = np.array([day.toordinal() - EPOCH_ORDINAL], np.int64)
+        held = min(max(day, DAYS_HELD[0]), DAYS_HELD[1])  # 9999-12-31 stands for no end in databases
+        days = np.array([held.toordinal() - EPOCH_ORDINAL], np.int64)
         return int((self._sessions.label_open if edge == "open" else self._sessions.label_close)(days)[0])

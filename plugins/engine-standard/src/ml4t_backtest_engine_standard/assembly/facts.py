@@ -16,7 +16,7 @@ from ml4t.backtest.errors import DataError, InputError, RunFileError
 from ml4t.backtest.interfaces import SourceSpec, TableSource
 from ml4t_backtest_engine_standard.assembly.config import Errors
 from ml4t_backtest_engine_standard.assembly.intervals import is_intervals, split_intervals
-from ml4t_backtest_engine_standard.assembly.stamps import SYMBOLS, find_column, stamp_rows
+from ml4t_backtest_engine_standard.assembly.stamps import DAYS_HELD, SYMBOLS, find_column, stamp_rows
 from ml4t_backtest_engine_standard.assembly.tables import Tables, faults_of
 
 __all__ = ["MEMBER", "FactTable", "Field", "FieldKind", "FoundTable", "find_tables", "read_facts"]
@@ -199,7 +199,11 @@ def _read(found: FoundTable, rows: pl.DataFrame, sessions: SessionTable) -> tupl
     problems += faults_of((~keys.select(pl.struct(pl.all())).to_series().is_first_distinct()).to_numpy(), where, twice)
     if problems:
         raise DataError(*problems)
-    notes = [f"{where}: {', '.join(left)} left out: fields are numbers, booleans, dates or text"] if left else []
+    notes = (
+        [f"{where}: {', '.join(left)} left out: fields are numbers, booleans, dates between 1678 and 2261, or text"]
+        if left
+        else []
+    )
     return _in_order(found, named, event_time, known_at, fields), notes
 
 
@@ -227,6 +231,8 @@ def _field(column: pl.Series) -> Field | None:
         numbers = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
         return Field("flag" if dtype == pl.Boolean else "number", numbers.astype(np.float64))
     if isinstance(dtype, pl.Date | pl.Datetime):
+        if not column.dt.year().is_between(DAYS_HELD[0].year, DAYS_HELD[1].year).all():
+            return None
         whole = column.dt.cast_time_unit("ns") if isinstance(dtype, pl.Datetime) else column.cast(pl.Datetime("ns"))
         stamps = whole.to_physical().fill_null(np.iinfo(np.int64).min).to_numpy()
         return Field("day" if dtype == pl.Date else "moment", stamps.astype(np.int64))

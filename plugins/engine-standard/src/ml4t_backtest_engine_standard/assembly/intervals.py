@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ml4t.backtest.core.sessions import Integers, SessionTable
 from ml4t.backtest.core.stamps import to_utc
 from ml4t.backtest.errors import DataError
-from ml4t_backtest_engine_standard.assembly.stamps import SYMBOLS, as_days, check_zone, find_column
+from ml4t_backtest_engine_standard.assembly.stamps import DAYS_HELD, SYMBOLS, as_days, check_zone, find_column
 from ml4t_backtest_engine_standard.assembly.tables import faults_of
 
 __all__ = ["is_intervals", "split_intervals"]
@@ -93,8 +93,11 @@ def _edge(
     if name is None or rows[name].null_count() == len(rows):
         return out
     column = as_days(rows[name], where)
-    given = column.is_not_null().to_numpy()
-    column = column.drop_nulls()
+    years = column.dt.year()
+    out[(years < DAYS_HELD[0].year).fill_null(False).to_numpy()] = _ALWAYS
+    out[(years > DAYS_HELD[1].year).fill_null(False).to_numpy()] = _NEVER  # 9999-12-31 stands for no end in databases
+    held = years.is_between(DAYS_HELD[0].year, DAYS_HELD[1].year).fill_null(False)
+    column, given = column.filter(held), held.to_numpy()
     if column.dtype == pl.Date:
         days = column.to_physical().cast(pl.Int64).to_numpy()
         out[given] = sessions.label_open(days) if opening else sessions.label_close(days)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -12,8 +13,9 @@ from ml4t.backtest.core.sessions import DAY_NS, Integers, SessionTable
 from ml4t.backtest.core.stamps import Convention, StampRule, derive, parse_duration
 from ml4t.backtest.errors import DataError
 
-__all__ = ["SYMBOLS", "as_days", "check_zone", "find_column", "stamp_rows"]
+__all__ = ["DAYS_HELD", "SYMBOLS", "as_days", "check_zone", "find_column", "stamp_rows"]
 
+DAYS_HELD: Final = (date(1678, 1, 1), date(2261, 12, 31))  # first and last day that ns can hold in whole years
 SYMBOLS: Final = ("symbol", "asset", "ticker")
 _BARE: Final = ("timestamp", "date", "datetime", "time")
 _COLUMNS: Final = 'columns = {{ event_time = "{0}" }}   # or {{ known_at = "{0}" }}'
