@@ -288,12 +288,30 @@ def test_what_a_model_does_wrong_names_it(model, error, words):
     assert 'raised in models of signal "model" of ml4t-backtest-signal-model' in "".join(caught.value.__notes__)
 
 
+class Short(Line):
+    """One that forgets a row."""
+
+    def predict(self, features):
+        return super().predict(features)[1:]
+
+
+def test_an_estimator_that_fails_is_told_with_what_it_was_asked():
+    """A model that was fitted on other features says so itself; which ones it got, it cannot say."""
+    with pytest.raises(ValueError, match="matmul") as caught:
+        run(fitted(Line), features=FEATURES[:1])
+    assert "its predict was asked about 4 symbols with 1 features (fast)" in caught.value.__notes__
+    words = r"predict gave an array of shape \(3,\) for 4 symbols with 2 features \(fast, slow\); return a row for each"
+    with pytest.raises(RunError, match=words):
+        run(fitted(Short), features=FEATURES)
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
         ({"model": 5}, "is no function and has no method predict"),
         ({"model": "momentum"}, 'write "module:name"'),
         ({"model": "nowhere:momentum"}, "cannot be loaded from nowhere:momentum"),
+        ({"model": Line, "features": FEATURES}, "was the class Line: give an instance of it"),
         ({"model": Line()}, "is an estimator: say in `features` what it is told"),
         ({"model": Line(), "features": FEATURES, "method": "predict_proba"}, "has no method predict_proba"),
         ({"model": momentum, "features": [FEATURES[0], FEATURES[0]]}, "two features are called 'fast'"),

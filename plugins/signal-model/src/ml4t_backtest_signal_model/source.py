@@ -151,14 +151,27 @@ class ModelSignalSource(ModelSource):
         whole = np.isfinite(matrix).all(axis=1)
         out = np.full((len(matrix), len(self._config.values)), np.nan)
         if whole.any():
-            said = np.asarray(self._method(matrix[whole]), np.float64).reshape(int(whole.sum()), -1)
-            if self._config.method == "predict_proba":
-                said = said[:, -out.shape[1] :]
-            if said.shape[1] != out.shape[1]:
-                what = f"{self._config.method} gave {said.shape[1]} columns for {', '.join(self._config.values)}"
-                raise RunError(f"model of signal source {self._spec.name!r}: {what}; set `values`")
-            out[whole] = said
+            out[whole] = self._estimated(self._method, matrix[whole], ", ".join(told))
         return self._named(out, len(matrix))
+
+    def _estimated(self, method: Callable[[Floats], Any], matrix: Floats, features: str) -> Floats:
+        """Return what an estimator says of symbols, a row for each and a column for each value."""
+        asked = f"{len(matrix)} symbols with {matrix.shape[1]} features ({features})"
+        try:
+            said = np.asarray(method(matrix), np.float64)
+        except Exception as error:
+            error.add_note(f"its {self._config.method} was asked about {asked}")
+            raise
+        where = f"model of signal source {self._spec.name!r}: {self._config.method}"
+        if said.ndim == 0 or len(said) != len(matrix):
+            raise RunError(f"{where} gave an array of shape {said.shape} for {asked}; return a row for each symbol")
+        said = said.reshape(len(matrix), -1)
+        if self._config.method == "predict_proba":
+            said = said[:, -len(self._config.values) :]
+        if said.shape[1] != len(self._config.values):
+            what = f"gave {said.shape[1]} columns for {', '.join(self._config.values)}"
+            raise RunError(f"{where} {what}; set `values`")
+        return said
 
     def _named(self, said: Any, count: int) -> Mapping[str, Floats]:
         """Return what a model said by the names of values."""
@@ -177,6 +190,8 @@ class ModelSignalSource(ModelSource):
 
 def _found(given: Any, setup: Setup, key: str) -> Any:
     """Return what ``module:name`` stands for, None after an error, which is reported with the run's others."""
+    if isinstance(given, type):
+        raise RunFileError(f"{key} was the class {given.__name__}: give an instance of it, fitted where it has to be")
     if not isinstance(given, str):
         return given
     if ":" not in given:
