@@ -90,6 +90,23 @@ def test_stamps_are_read_as_they_are_usually_spelt(tmp_path, spelling):
     assert [MOMENT] == rows(feed)["timestamp"].dt.convert_time_zone("UTC").to_list()
 
 
+@pytest.mark.parametrize(
+    ("spelling", "date_format"),
+    [
+        ("9999-12-31T00:00:00Z", None),
+        ("2262-04-12 00:00", None),
+        ("9999999999", None),
+        ("9999999999999", None),
+        ("31.12.2600 10:00", "%d.%m.%Y %H:%M"),
+    ],
+)
+def test_no_stamp_wraps_around_to_another_year(tmp_path, spelling, date_format):
+    """Int64 nanoseconds end in 2262; a stamp beyond that is named with its row."""
+    text = f"timestamp,symbol,close\n{spelling},A,1\n"
+    (problem,) = refused(tmp_path, text, bar="1m", stamp="close", timezone="UTC", date_format=date_format)
+    assert f"prices.csv row 0: timestamp is '{spelling}'; every row needs one between 1678 and 2261" == problem
+
+
 @pytest.mark.parametrize("spelling", ["2024-01-02T09:30:00", "2024-01-02 09:30", "2024-01-02 09:30:00.000"])
 def test_naive_stamps_need_a_zone(tmp_path, spelling):
     """The message holds the line to add; with it they are read."""

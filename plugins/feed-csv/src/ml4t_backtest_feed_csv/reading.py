@@ -176,18 +176,25 @@ def parse_stamps(text: pl.Series, date_format: str | None, origin: str) -> pl.Se
         has_time = re.search(r"%[HIMSfsTRrcX+]|%\.f", date_format) is not None
         kind = pl.Datetime("ns") if has_time else pl.Date()
         stamps = text.str.strptime(kind, date_format, strict=False)
+        years = text.str.strptime(pl.Datetime("us"), date_format, strict=False).dt.year() if has_time else None
     elif first.isdecimal() and len(first) in _EPOCHS:
         unit = _EPOCHS[len(first)]
         stamps = pl.select(pl.from_epoch(text.cast(pl.Int64, strict=False), unit)).to_series()
-        stamps = stamps.cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+        years = stamps.dt.year()
+        stamps = stamps.cast(pl.Datetime("ns"), strict=False).dt.replace_time_zone("UTC")
     elif len(first) <= 10:
-        stamps = text.str.to_date("%Y%m%d" if first.isdecimal() else "%Y-%m-%d", strict=False)
+        stamps, years = text.str.to_date("%Y%m%d" if first.isdecimal() else "%Y-%m-%d", strict=False), None
     else:
         zoned = re.search(r"(Z|[+-]\d\d:?\d\d)$", first) is not None
         plain = text.str.replace("T", " ", literal=True).str.replace("Z$", "+00:00")
         seconds = "%H:%M:%S%.f" if first.count(":") - (first[-3:-2] == ":" and zoned) > 1 else "%H:%M"
         form = f"%Y-%m-%d {seconds}{'%z' if zoned else ''}"
         stamps = plain.str.to_datetime(form, time_unit="ns", strict=False)
+        years = plain.str.slice(0, 4).cast(pl.Int32, strict=False)
+    # Datetimes that int64 ns cannot hold wrap around to other years without a word.
+    if years is not None and (beyond := ~years.is_between(1678, 2261)).any():
+        row = beyond.arg_max() or 0
+        raise DataError(f"{origin} row {row}: {text.name} is {text[row]!r}; every row needs one between 1678 and 2261")
     if (strange := stamps.is_null() & text.is_not_null()).any():
         row = strange.arg_max() or 0
         form = f" of the form of the first one ({first!r})" * (text[row] != first)
