@@ -174,3 +174,24 @@ def test_values_of_a_csv_are_what_all_of_them_spell(tmp_path):
         (True, 1.0, date(2024, 2, 29), date(2024, 1, 3), "true", "x"),
         (False, None, None, date(2024, 1, 4), "1", "y"),
     ]
+
+
+@pytest.mark.parametrize("name", ["symbol", "asset", "ticker"])
+def test_whoever_a_row_is_about_is_text(tmp_path, name):
+    """Codes of digits keep their zeros."""
+    (tmp_path / "rows.csv").write_text(f"{name},date,rating\n000001,2024-01-02,1\n600000,2024-01-02,2\n")
+    assert ["000001", "600000"] == made(CSVTable, tmp_path, path="rows.csv").read()[name].to_list()
+
+
+@pytest.mark.parametrize("name", ["date", "datetime", "timestamp"])
+def test_whatever_passes_for_a_stamp_is_one(tmp_path, name):
+    """A moment, not its text."""
+    (tmp_path / "rows.csv").write_text(f"symbol,{name},rating\nA,2024-01-02T21:00:00Z,1\n")
+    assert [datetime(2024, 1, 2, 21, tzinfo=UTC)] == made(CSVTable, tmp_path, path="rows.csv").read()[name].to_list()
+
+
+def test_no_moment_wraps_around_to_another_year(tmp_path):
+    """Int64 nanoseconds end in 2262; microseconds hold what databases write for no end."""
+    (tmp_path / "rows.csv").write_text("symbol,to\nA,2024-01-02T21:00:00Z\nB,9999-12-31T23:59:59Z\n")
+    expected = [datetime(2024, 1, 2, 21, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)]
+    assert expected == made(CSVTable, tmp_path, path="rows.csv").read()["to"].to_list()

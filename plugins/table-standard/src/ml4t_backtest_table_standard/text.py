@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
@@ -16,9 +17,12 @@ __all__ = ["CSVTable", "CSVTableConfig"]
 
 # Columns that stay text whatever they look like, and columns of stamps; all others are numbers, booleans or dates
 # where every value is one.
-_TEXT = ("symbol", "kind", "new_symbol", "currency", "entity", "root", "base", "asset_class", "settles", "account")
+_TEXT = (
+    "symbol", "asset", "ticker", "kind", "new_symbol", "currency", "entity", "root", "base", "asset_class", "settles",
+    "account",
+)  # fmt: skip
 _STAMPS = (
-    "timestamp", "date", "known_at", "event_time", "ex_date", "pay_date", "listed_from", "listed_to", "expires",
+    "timestamp", "date", "datetime", "known_at", "event_time", "ex_date", "pay_date", "listed_from", "listed_to", "expires",
     "from", "to", "since", "until", "from_known_at", "to_known_at", "since_known_at", "until_known_at",
 )  # fmt: skip
 _FORMS = ("%Y-%m-%d", "%Y%m%d")
@@ -86,8 +90,10 @@ class CSVTable(TableSource):
         forms = _FORMS if self._config.date_format is None else (self._config.date_format,)
         plain = text.str.replace("T", " ", literal=True).str.replace("Z$", "+00:00")
         readings = [text.str.to_date(form, strict=False) for form in forms]
-        readings += [plain.str.to_datetime(f"{form}%z", time_unit="ns", strict=False) for form in _MOMENTS]
-        readings += [plain.str.to_datetime(form, time_unit="ns", strict=False) for form in _MOMENTS]
+        years = plain.str.slice(0, 4).cast(pl.Int32, strict=False)
+        unit: Literal["us", "ns"] = "ns" if years.is_between(1678, 2261).all() else "us"  # others would wrap around
+        readings += [plain.str.to_datetime(f"{form}%z", time_unit=unit, strict=False) for form in _MOMENTS]
+        readings += [plain.str.to_datetime(form, time_unit=unit, strict=False) for form in _MOMENTS]
         found = next((each for each in readings if each.null_count() == text.null_count()), None)
         if found is not None:
             return found
