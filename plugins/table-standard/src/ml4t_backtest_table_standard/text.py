@@ -22,8 +22,8 @@ _TEXT = (
     "account",
 )  # fmt: skip
 _STAMPS = (
-    "timestamp", "date", "datetime", "known_at", "event_time", "ex_date", "pay_date", "listed_from", "listed_to", "expires",
-    "from", "to", "since", "until", "from_known_at", "to_known_at", "since_known_at", "until_known_at",
+    "timestamp", "date", "datetime", "known_at", "event_time", "ex_date", "pay_date", "listed_from", "listed_to",
+    "expires", "from", "to", "since", "until", "from_known_at", "to_known_at", "since_known_at", "until_known_at",
 )  # fmt: skip
 _FORMS = ("%Y-%m-%d", "%Y%m%d")
 _MOMENTS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M")
