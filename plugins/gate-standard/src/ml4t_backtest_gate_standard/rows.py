@@ -106,8 +106,7 @@ def open_rows(
     if isinstance(config, SignalConfig):
         training = Training.of(config, found.columns, schema, origin)
     select = found.expressions(config)
-    edges = _edges(dtype, window, config, origin)
-    conditions = _inside(time, dtype, edges)
+    conditions, edges = _wanted(found, schema, window, config, origin)
     if config.symbols:
         conditions.append(pl.col("symbol").cast(pl.String).is_in(list(config.symbols)))
     extent = _extent(files, found, config, edges)
@@ -272,6 +271,23 @@ def _readable(origin: str) -> Iterator[None]:
         raise DataError(f"{origin}: cannot be read: {fault}") from error
 
 
+def _wanted(
+    found: Arrangement, schema: pl.Schema, window: Window, config: SourceConfig, origin: str
+) -> tuple[list[pl.Expr], tuple[int | None, int | None]]:
+    """Return what holds for the rows that a run needs, and between which instants their stamps are."""
+    time = found.times[0]
+    dtype = schema[found.columns[time]]
+    edges = _edges(dtype, window, config, origin)
+    conditions = _inside(time, dtype, edges)
+    if "known_at" in found.times[1:] and edges[0] is not None:  # what is late may be needed, however old it is
+        known = schema[found.columns["known_at"]]
+        first, _ = _edges(known, window, config, origin)
+        late = _inside("known_at", known, (first, None))
+        conditions[0] = pl.any_horizontal(conditions[0], *late)
+        edges = (None, edges[1])
+    return conditions, edges
+
+
 def _edges(dtype: pl.DataType, window: Window, config: SourceConfig, origin: str) -> tuple[int | None, int | None]:
     """Return the first midnight of a window and the one after it, in the stamps' own zone, as ns of the stamps."""
     if not isinstance(dtype, pl.Date | pl.Datetime):
@@ -284,8 +300,9 @@ def _edges(dtype: pl.DataType, window: Window, config: SourceConfig, origin: str
         start = datetime(day.year, day.month, day.day, tzinfo=zone if own else UTC)
         return (start - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1) * 10**6
 
-    latency = parse_duration(config.latency, f"{origin}: latency") if config.latency else 0
-    first = None if window.first is None else midnight(window.first - latency, 0)
+    delays = {"latency": config.latency, "grace": config.grace if isinstance(config, FeedConfig) else None}
+    delay = sum(parse_duration(text, f"{origin}: {key}") for key, text in delays.items() if text)
+    first = None if window.first is None else midnight(window.first - delay, 0)
     return first, None if window.last is None else midnight(window.last, 1)
 
 
