@@ -50,8 +50,8 @@ def split_intervals(
         raise DataError(f"{where}: no column 'symbol'; it has {', '.join(rows.columns)}; name it in columns")
     names = rows[symbol].cast(pl.String)
     first, last = find_column(rows, _FIRST), find_column(rows, _LAST)
-    begin = _edge(rows, first, sessions, where, timezone, opening=True, missing=_ALWAYS)
-    end = _edge(rows, last, sessions, where, timezone, opening=False, missing=_NEVER)
+    begin, of_days = _edge(rows, first, sessions, where, timezone)
+    end, to_days = _edge(rows, last, sessions, where, timezone, begin)
     known = [
         _known(rows, (f"{first}_known_at", "known_at"), begin, sessions, where, timezone),
         _known(rows, (f"{last}_known_at", "known_at"), end, sessions, where, timezone),
@@ -69,7 +69,9 @@ def split_intervals(
     if problems:
         raise DataError(*problems)
     followed = np.zeros(len(rows), np.bool_)  # where one interval ends as the next begins there is no edge
-    followed[order[:-1]] = same[1:] & (begin[order[1:]] == end[order[:-1]])
+    reach = _next_open(end, sessions) if of_days and to_days else end
+    goes_on = (begin[order[1:]] <= reach[order[:-1]]) & (known[0][order[1:]] <= begin[order[1:]])
+    followed[order[:-1]] = same[1:] & goes_on
     closing = (end != _NEVER) & ~followed
     closed = np.flatnonzero(closing)
     event_time = np.concatenate([begin, end[closed]])
@@ -84,26 +86,39 @@ def _edge(
     sessions: SessionTable,
     where: str,
     timezone: str | None,
-    *,
-    opening: bool,
-    missing: int,
-) -> Integers:
-    """Return when each interval begins or ends, UTC ns."""
-    out = np.full(len(rows), missing, np.int64)
+    begin: Integers | None = None,
+) -> tuple[Integers, bool]:
+    """Return when each interval begins or, with its ``begin``, ends, UTC ns; and whether these were dates."""
+    out = np.full(len(rows), _ALWAYS if begin is None else _NEVER, np.int64)
     if name is None or rows[name].null_count() == len(rows):
-        return out
+        return out, True
     column = as_days(rows[name], where)
     years = column.dt.year()
     out[(years < DAYS_HELD[0].year).fill_null(False).to_numpy()] = _ALWAYS
     out[(years > DAYS_HELD[1].year).fill_null(False).to_numpy()] = _NEVER  # 9999-12-31 stands for no end in databases
     held = years.is_between(DAYS_HELD[0].year, DAYS_HELD[1].year).fill_null(False)
     column, given = column.filter(held), held.to_numpy()
-    if column.dtype == pl.Date:
-        days = column.to_physical().cast(pl.Int64).to_numpy()
-        out[given] = sessions.label_open(days) if opening else sessions.label_close(days)
-    else:
+    if column.dtype != pl.Date:
         out[given] = to_utc(column, sessions, timezone=_zone(column, timezone, where), origin=where)
-    return out
+        return out, False
+    days = column.to_physical().cast(pl.Int64).to_numpy()
+    out[given] = sessions.label_open(days) if begin is None else _last_close(days, begin[given], sessions)
+    return out, True
+
+
+def _last_close(days: Integers, begin: Integers, sessions: SessionTable) -> Integers:
+    """Return when each last day is over: of one without a session at the close of the session before, if it counts."""
+    before = np.searchsorted(sessions.label, days, "right") - 1
+    close = np.append(sessions.close, _ALWAYS)[before]  # -1, no session before, reads the last
+    ends: Integers = np.where(close > begin, close, sessions.label_close(days))
+    return ends
+
+
+def _next_open(end: Integers, sessions: SessionTable) -> Integers:
+    """Return the first open at or after each end: what begins there goes on, as no session lies in between."""
+    opens = np.append(sessions.open, _NEVER)
+    reached: Integers = np.maximum(opens[np.searchsorted(sessions.open, end)], end)
+    return reached
 
 
 def _known(
