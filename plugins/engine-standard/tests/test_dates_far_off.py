@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import polars as pl
 import pytest
 
-from ml4t.backtest import Engine, LookAheadError, Strategy
+from ml4t.backtest import Engine, InputError, LookAheadError, Strategy
 
 DAYS = [date(2024, 3, 1) + timedelta(days=number) for number in range(6)]
 ENDS = [date(9999, 12, 31), date(2262, 4, 12), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)]
@@ -65,3 +65,12 @@ def test_a_field_of_dates_beyond_all_time_is_left_out_with_a_note(value):
     )
     with pytest.raises(LookAheadError, match="no field 'until'"):
         ask(lambda context: context.asof("ratings", "until"), tables={"ratings": table})
+
+
+@pytest.mark.parametrize("calendar", ["24/7", "XNYS"])
+@pytest.mark.parametrize("settings", [{"start": date(1600, 1, 1)}, {"end": date(9999, 12, 31)}])
+def test_a_run_that_begins_or_ends_beyond_all_time_is_refused(settings, calendar):
+    """With its own date rather than one that wrapped around."""
+    ((key, day),) = settings.items()
+    with pytest.raises(InputError, match=f"{key} is {day}: a run lies between 1678-01-01 and 2261-12-31"):
+        ask(lambda context: None, calendar=calendar, **settings)

@@ -80,7 +80,17 @@ def test_an_evening_belongs_to_the_session_that_it_begins(kit):
         assert table.close.tolist() == closes.tolist()
 
 
-@pytest.mark.parametrize(("rule", "at"), [("yearly", "open"), ("daily", "noon"), ("daily", "9:30"), ("daily", "open+")])
+@pytest.mark.parametrize(
+    ("rule", "at"),
+    [
+        ("yearly", "open"),
+        ("daily", "noon"),
+        ("daily", "9:30"),
+        ("daily", "open+"),
+        ("daily", None),
+        (["daily"], "open"),
+    ],
+)
 def test_what_is_not_understood_is_said(due, rule, at):
     """With what would be."""
     with pytest.raises(RunError, match="is not understood: rule is one of daily, weekly, monthly, at is open"):

@@ -1,6 +1,6 @@
 """Timers: calls at instants of their own, whether rows arrive or not."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -135,6 +135,20 @@ def test_a_timer_is_later_than_now_and_has_a_zone(kit):
 
     with pytest.raises(RunError, match="at has no time zone; add one"):
         kit.run(Naive(), kit.Source(kit.bars(3)))
+
+
+@pytest.mark.parametrize(
+    "asked", [{"at": "2024-03-08"}, {"at": date(2024, 3, 8)}, {"after": timedelta(1)}, {"every": 5}]
+)
+def test_a_timer_of_another_type_is_refused(kit, asked):
+    """With what the arguments are."""
+
+    class Odd(Strategy):
+        def on_start(self, context):
+            context.timer(self.on_end, **asked)
+
+    with pytest.raises(RunError, match="at is a datetime with a time zone, after and every are text"):
+        kit.run(Odd(), kit.Source(kit.bars(3)))
 
 
 def test_timers_before_the_start_are_not_called(kit):

@@ -54,13 +54,14 @@ class Schedule:
         """
         try:
             place = _AT.match(at)
-            if rule not in _PERIODS or place is None:
+            if rule not in _PERIODS or place is None or not callable(callback):
                 raise ValueError
             rows, instants = self._instants(self._rows(rule), place, tz)
-        except (ValueError, KeyError, OSError):
+        except (ValueError, KeyError, OSError, TypeError):
             raise RunError(
                 f"schedule({rule!r}, at={at!r}, tz={tz!r}) is not understood: rule is one of {', '.join(_PERIODS)}, "
-                "at is open, close, open+30m, close-5m or HH:MM, tz an IANA zone such as America/New_York"
+                "at is open, close, open+30m, close-5m or HH:MM, tz an IANA zone such as America/New_York, "
+                "callback takes the context"
             ) from None
         self.entries.append((callback, instants, self.sessions.close[rows]))
         self.specs.append((getattr(callback, "__name__", repr(callback)), rule, at, tz))

@@ -51,7 +51,13 @@ class Timers:
         Raises:
             RunError: It is not said when, or when is not later than now.
         """
-        asked = f"timer({getattr(callback, '__name__', callback)!s}, at={at}, after={after!r}, every={every!r})"
+        name = getattr(callback, "__name__", callback)
+        asked = f"timer({name!s}, at={at}, after={after!r}, every={every!r})"
+        if not callable(callback) or not isinstance(at, datetime | None) or {type(after), type(every)} != {str}:
+            what = (
+                'callback takes the context, at is a datetime with a time zone, after and every are text such as "90m"'
+            )
+            raise RunError(f"{asked} is not understood: {what}")
         try:
             wait, period = (parse_duration(text) if text else 0 for text in (after, every))
         except RunFileError as error:

@@ -12,6 +12,7 @@ from ml4t.backtest.core.sessions import DAY_NS, SessionTable, to_ns
 from ml4t.backtest.core.stamps import parse_duration
 from ml4t.backtest.errors import InputError, RunFileError
 from ml4t.backtest.interfaces import Window
+from ml4t_backtest_engine_standard.assembly.stamps import DAYS_HELD
 
 __all__ = ["Span", "find_window"]
 
@@ -41,6 +42,10 @@ def find_window(settings: Mapping[str, Any], where: str, calendar: Any) -> Span:
     """
     start, end, warmup = (settings.get(key) for key in ("start", "end", "warmup"))
     first, last = _day(start, _FIRST_DAY), _day(end, _LAST_DAY)
+    for key, day in (("start", first), ("end", last)):
+        if not DAYS_HELD[0] <= day <= DAYS_HELD[1]:
+            within = f"a run lies between {DAYS_HELD[0]} and {DAYS_HELD[1]}"
+            raise RunFileError(f"{where}: {key} is {settings[key]}: {within}; correct it, or leave it out")
     try:
         rows = calendar.sessions(min(first, _FIRST_DAY), max(last, _LAST_DAY))
     except InputError as error:
