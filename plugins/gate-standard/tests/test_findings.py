@@ -1,5 +1,6 @@
 """Each rule of the gate finds what it is for, and says nothing about clean data."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -266,6 +267,12 @@ def test_signals_about_symbols_without_prices_are_found():
     signals = walk("AYZ").select("symbol", "timestamp", score="volume")
     found = check((walk(), BAR), (signals, SignalConfig(latency="0s"))).filter(rule="unknown-symbols")
     assert [2] == found["count"].to_list()
+
+
+def test_symbols_that_settings_ask_for_in_vain_are_found():
+    """A misspelt name in ``symbols`` is one that nothing else would tell of."""
+    found = check((walk("AB"), replace(BAR, symbols=("A", "C", "D")))).filter(rule="unknown-symbols")
+    assert [(2, "settings ask for symbols without a row: C, D")] == found.select("count", "what").rows()
 
 
 @pytest.mark.parametrize("symbols", ["ABCDEFGH", "A"], ids=["cross-section", "one symbol"])

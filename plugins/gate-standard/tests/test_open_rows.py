@@ -195,6 +195,15 @@ def test_the_last_quote_of_a_bar_happened_at_its_end(stamp, later, unit, name):
     assert 10**9 == late.spec.rule.latency_ns
 
 
+def test_daily_bars_that_are_said_to_be_shorter_are_doubted():
+    """They would be known an hour after the midnight that names their session."""
+    frame = bars().with_columns(pl.col("timestamp").cast(pl.Datetime("us", "UTC")))
+    (doubt,) = read(frame, FeedConfig(prices="raw", bar="1h", stamp="open")).notes
+    assert "prices.parquet: all stamps are midnights, though bars are said to be shorter than a day" in doubt
+    assert () == read(frame, FeedConfig(prices="raw", bar="1d")).notes
+    assert () == read(frame.gather([0, 2]), FeedConfig(prices="raw", bar="1h", stamp="open")).notes
+
+
 def test_only_the_asked_symbols_are_read_and_absent_ones_are_noted():
     """A subset of a large file costs what the subset costs."""
     rows = read(bars(), FeedConfig(symbols=("B", "C", "D"), prices="raw"))

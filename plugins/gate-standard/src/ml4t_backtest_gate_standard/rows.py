@@ -161,7 +161,7 @@ def open_rows(
         reason = " for these symbols between start and end" if conditions else ""
         raise DataError(f"{origin}: no rows{reason}; correct the input or what is asked of it")
     gate.report(name)
-    looked = Looked(name, origin, source, plan, place_of)
+    looked = Looked(name, origin, source, plan, place_of, symbols=config.symbols)
     if judge.survey:
         judge.looked.append(looked)
     else:
@@ -183,7 +183,7 @@ def open_rows(
         there = plan.select(pl.col("symbol").cast(pl.String).unique()).collect()["symbol"].to_list()
         if missing := [name for name in config.symbols if name not in there]:
             notes.append(f"{origin}: no rows of {', '.join(missing)}")
-    notes += [*_remarks(found, config, origin), *gate.notes()]
+    notes += [*_remarks(found, config, origin), *_midnights(gate, settled, plan, time), *gate.notes()]
     looked.spec = _spec(found, settled, config, plan, name, origin)
     return OpenRows(looked.spec, tuple(notes), plan, frame, config.batch_rows, extent)
 
@@ -202,6 +202,14 @@ def _remarks(found: Arrangement, config: FeedConfig | SignalConfig, origin: str)
     """Yield what the settings leave open."""
     if found.kind == "bar" and isinstance(config, FeedConfig) and config.prices is None:
         yield f'{origin}: prices are taken as raw; say so with `prices = "raw"`, or "split" or "total"'
+
+
+def _midnights(gate: RowGate, rule: StampRule, plan: pl.LazyFrame, time: str) -> Iterator[str]:
+    """Yield a doubt about bars within the day that all begin, or end, at midnight: they may be of days."""
+    bars = gate.kind == "bar" and gate.all_midnight and rule.convention in ("open", "close")
+    if bars and plan.select(pl.col(time).n_unique()).collect().item() > 1:
+        fault = "all stamps are midnights, though bars are said to be shorter than a day"
+        yield f'{gate.origin}: {fault}; those of days are told by bar = "1d", without stamp'
 
 
 def _spec(

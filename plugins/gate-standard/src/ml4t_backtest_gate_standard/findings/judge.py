@@ -41,6 +41,7 @@ class Looked:
         plan: Its rows in canonical columns, as a query, in the order of the input.
         place: Names a row of ``plan`` by its number.
         spec: What the source says of its rows; None where it could not be settled.
+        symbols: Those that the settings ask for; empty for all.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Looked:
     plan: pl.LazyFrame
     place: Callable[[int], str]
     spec: SourceSpec | None = None
+    symbols: Sequence[str] = ()
 
 
 @dataclass(eq=False)

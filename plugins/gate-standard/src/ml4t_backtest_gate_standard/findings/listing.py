@@ -10,7 +10,7 @@ import polars as pl
 from ml4t_backtest_gate_standard.findings.finding import Finding
 from ml4t_backtest_gate_standard.findings.rows import View
 
-__all__ = ["changing_symbols", "span_of", "unknown_symbols"]
+__all__ = ["changing_symbols", "missing_symbols", "span_of", "unknown_symbols"]
 
 _SESSIONS = 5  # that a symbol may begin later, or end earlier, than its source
 _NAMED = 3
@@ -59,3 +59,12 @@ def unknown_symbols(signals: Collection[str], market: Collection[str]) -> Iterat
         what += f" and {len(strange) - _NAMED} more" if len(strange) > _NAMED else ""
         remedy = "add their prices, or correct the names; nothing can be traded on them"
         yield Finding(rule="unknown-symbols", what=what, remedy=remedy, count=len(strange), symbol=strange[0])
+
+
+def missing_symbols(wanted: Collection[str], there: Collection[str]) -> Iterator[Finding]:
+    """Find symbols that the settings of a source ask for and of which it has no row."""
+    if missing := sorted(set(wanted) - set(there)):
+        what = f"settings ask for symbols without a row: {', '.join(missing[:_NAMED])}"
+        what += f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        remedy = "correct the names in symbols, or start and end"
+        yield Finding(rule="unknown-symbols", what=what, remedy=remedy, count=len(missing), symbol=missing[0])

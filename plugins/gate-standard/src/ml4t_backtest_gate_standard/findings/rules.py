@@ -57,7 +57,7 @@ RULES: Mapping[str, Rule] = {
     "open-stamped": Rule("warning", "bars stated to be stamped at their close are stamped at their open"),
     "unadjusted-split": Rule("warning", "a price jumps by the ratio of a split, and no action explains it"),
     "stale-prices": Rule("warning", "the close of a symbol does not change for unusually long"),
-    "unknown-symbols": Rule("warning", "signals are about symbols that no feed has"),
+    "unknown-symbols": Rule("warning", "symbols of signals are in no feed, or some of `symbols` have no row"),
     "signal-leak": Rule("warning", "a signal goes with the past rather than with what follows it, or far too well"),
     "missing-value": Rule("note", "a value is null or NaN"),
     "zero-volume": Rule("note", "the volume of a bar is zero"),

@@ -58,7 +58,7 @@ def survey(judge: Judge, calendars: Mapping[str, SessionTable], actions: pl.Data
         else:
             market |= set(names)
             last = listing.changing_symbols(together, days)
-        for finding in last:
+        for finding in (*last, *listing.missing_symbols(looked.symbols, names)):
             _merge(found, finding)
         for finding in found.values():
             judge.add(finding, looked.name, looked.origin)
