@@ -174,7 +174,8 @@ def test_a_stamp_that_cannot_be_read_is_refused_by_row(tmp_path):
         ("timestamp,symbol,close\n2024-01-02,A,-1\n", "row 0 (A, 2024-01-02): close is not above zero"),
         ("timestamp,symbol,close\n", "no rows"),
         ("", "cannot be read as CSV"),
-        ("timestamp,symbol,close\n2024-01-02,A,1,2,3\n", "cannot be read as CSV"),
+        ("timestamp,symbol,close\n2024-01-02,A,1,2,3\n", "prices.csv row 0: 5 values for 3 columns; take out what"),
+        ('timestamp,symbol,close\n2024-01-02,"A,B",1\n2024-01-03,A,B,1\n', "prices.csv row 1: 4 values for 3 columns"),
     ],
 )
 def test_bad_files_are_refused_with_one_clear_sentence(tmp_path, text, fault):
@@ -302,6 +303,8 @@ def test_spaces_and_blank_lines_are_nothing(tmp_path):
     """Around a value, and at the end of a file."""
     feed = opened(tmp_path, "timestamp, symbol, close\n 2024-01-02, A, 1.5 \n2024-01-03,A ,2.5\n\n\n")
     assert (["A", "A"], [1.5, 2.5]) == (rows(feed)["symbol"].to_list(), rows(feed)["close"].to_list())
+    (problem,) = refused(tmp_path, "timestamp,symbol,close\n\n\n")
+    assert "prices.csv: no rows; correct the input or what is asked of it" == problem
 
 
 def test_a_column_that_is_there_twice_is_not_guessed(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -85,7 +86,10 @@ def read_frame(file: Location, config: CSVFeedConfig, gate: Gate, constants: Map
             raise DataError(f"{origin}: two columns are called {name}; rename one of them, or name all with header")
         frame = _without_blank_lines(_read(file, config, names, needed, keys))
     except (OSError, LookupError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"{origin}: cannot be read as CSV: {str(error).partition(chr(10))[0]}") from error
+        fault = str(error).partition("\n")[0]
+        if "more fields" in fault and (long := _long_line(file, config)):
+            raise DataError(f"{origin} {long}; take out what is too much, or quote what holds a separator") from error
+        raise DataError(f"{origin}: cannot be read as CSV: {fault}") from error
     wanted = [name for name in fixed if name in found.columns.values()]
     frame = frame.with_columns(pl.lit(fixed[name], pl.String).alias(name) for name in wanted)
     if config.stamp_from:
@@ -156,7 +160,27 @@ def _read(
 def _without_blank_lines(frame: pl.DataFrame) -> pl.DataFrame:
     """Return the rows up to the last one that holds anything."""
     blank = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
+    if blank.all():
+        return frame.clear()
     return frame.head(frame.height - (blank.reverse().arg_min() or 0)) if blank.any() else frame
+
+
+def _long_line(file: Location, config: CSVFeedConfig) -> str:
+    """Return the first row that has more values than columns have names, in words; nothing where none is found."""
+    whole = {"separator": "\0", "quote_char": None, "has_header": False, "infer_schema": False}
+
+    def values(line: str) -> int:
+        return len(next(csv.reader([line], delimiter=config.separator)))
+
+    try:
+        lines = pl.read_csv(file, new_columns=["line"], **{**_dialect(config), **whole})["line"].fill_null("")
+        count = len(config.header) or values(lines[0])
+        for row in (lines.str.count_matches(config.separator, literal=True) >= count).arg_true():
+            if (found := values(lines[row])) > count:
+                return f"row {row - (not config.header)}: {found} values for {count} columns"
+    except (OSError, csv.Error, StopIteration, pl.exceptions.PolarsError):
+        return ""  # what the first reader said is then all that is known
+    return ""
 
 
 def parse_stamps(text: pl.Series, date_format: str | None, origin: str) -> pl.Series:
