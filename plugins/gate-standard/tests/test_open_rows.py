@@ -253,7 +253,8 @@ def test_an_input_without_rows_is_refused():
     """A run on nothing is a mistake."""
     assert ["prices.parquet: no rows; correct the input or what is asked of it"] == refused(bars()[:0])
     (problem,) = refused(bars(), FeedConfig(symbols=("C",)))
-    assert "prices.parquet: no rows for these symbols between start and end; " in problem
+    there = "it has some from 2024-01-02 to 2024-01-03, such as A, B"
+    assert f"prices.parquet: no rows for these symbols between start and end: {there}; correct" in problem
 
 
 def test_prices_are_raw_unless_said_and_a_note_says_so():
@@ -339,6 +340,9 @@ def test_an_input_that_cannot_be_read_is_named(tmp_path):
         open_rows(
             pl.scan_parquet(tmp_path / "prices.parquet"), FeedConfig(), Window(), name="prices", origin="prices.parquet"
         )
+    (tmp_path / "prices.csv").write_text("symbol,timestamp,close\n2024-01-02,A,1.0\n")
+    with pytest.raises(DataError, match=r'PAR1.*; use = "csv" reads text$'):
+        open_rows(pl.scan_parquet(tmp_path / "prices.csv"), FeedConfig(), Window(), name="prices", origin="prices.csv")
 
 
 def test_stamps_of_another_type_are_refused():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -158,7 +158,9 @@ def open_rows(
     with _readable(origin):
         gate, frame = _pass_through(plan, gate_of, PIECE if large and judge.survey else config.batch_rows, config.sort)
     if not gate.rows:
-        reason = " for these symbols between start and end" if conditions else ""
+        with _readable(origin):
+            there = _reach(source, found.columns, time) if conditions else ""
+        reason = f" for these symbols between start and end{there}" if conditions else ""
         raise DataError(f"{origin}: no rows{reason}; correct the input or what is asked of it")
     gate.report(name)
     looked = Looked(name, origin, source, plan, place_of, symbols=config.symbols)
@@ -276,7 +278,21 @@ def _readable(origin: str) -> Iterator[None]:
     except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         # What follows are hints for code, or the page that a web server sent.
         fault = re.split(r"\n|, hint: |, consider passing ", str(error))[0]
+        if "PAR1" in fault and re.search(r"\.(csv|tsv|txt)\b", origin, re.IGNORECASE):
+            fault += '; use = "csv" reads text'
         raise DataError(f"{origin}: cannot be read: {fault}") from error
+
+
+def _reach(source: pl.LazyFrame, columns: Mapping[str, str], time: str) -> str:
+    """Return between which days an input has rows, and of whom, in words; nothing where there are none."""
+    stamps = pl.col(columns[time])
+    first, last = source.select(stamps.min().alias("first"), stamps.max().alias("last")).collect().row(0)
+    if first is None:
+        return ""
+    symbol = columns.get("symbol")
+    names = source.select(pl.col(symbol).cast(pl.String).unique().sort()).head(3).collect() if symbol else pl.DataFrame()
+    whose = f", such as {', '.join(names.to_series().drop_nulls())}" if symbol else ""
+    return f": it has some from {first:%Y-%m-%d} to {last:%Y-%m-%d}{whose}"
 
 
 def _wanted(
