@@ -107,6 +107,13 @@ def test_no_stamp_wraps_around_to_another_year(tmp_path, spelling, date_format):
     assert f"prices.csv row 0: timestamp is '{spelling}'; every row needs one between 1678 and 2261" == problem
 
 
+@pytest.mark.parametrize("spelling", ["-1704189600", "999999999999", "20240102 100000"])
+def test_text_that_is_no_stamp_is_not_called_out_of_range(tmp_path, spelling):
+    """Its first letters may look like a year all the same."""
+    (problem,) = refused(tmp_path, f"timestamp,symbol,close\n{spelling},A,1\n", bar="1m", stamp="close")
+    assert f"prices.csv row 0: timestamp is '{spelling}', which is no stamp; " in problem
+
+
 @pytest.mark.parametrize("spelling", ["2024-01-02T09:30:00", "2024-01-02 09:30", "2024-01-02 09:30:00.000"])
 def test_naive_stamps_need_a_zone(tmp_path, spelling):
     """The message holds the line to add; with it they are read."""

@@ -214,7 +214,7 @@ def parse_stamps(text: pl.Series, date_format: str | None, origin: str) -> pl.Se
         seconds = "%H:%M:%S%.f" if first.count(":") - (first[-3:-2] == ":" and zoned) > 1 else "%H:%M"
         form = f"%Y-%m-%d {seconds}{'%z' if zoned else ''}"
         stamps = plain.str.to_datetime(form, time_unit="ns", strict=False)
-        years = plain.str.slice(0, 4).cast(pl.Int32, strict=False)
+        years = plain.str.slice(0, 4).cast(pl.Int32, strict=False).set(stamps.is_null(), None)
     # Datetimes that int64 ns cannot hold wrap around to other years without a word.
     if years is not None and (beyond := ~years.is_between(1678, 2261)).any():
         row = beyond.arg_max() or 0
