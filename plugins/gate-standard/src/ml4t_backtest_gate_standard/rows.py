@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +19,7 @@ from ml4t_backtest_gate_standard.checks import RowGate
 from ml4t_backtest_gate_standard.columns import Arrangement
 from ml4t_backtest_gate_standard.extent import Extent
 from ml4t_backtest_gate_standard.findings.judge import Judge, Looked
+from ml4t_backtest_gate_standard.remarks import doubts_about, reach_of, remarks_on
 from ml4t_backtest_gate_standard.stamps import resolve_stamps, zone_key
 from ml4t_backtest_gate_standard.streamed import StreamedRows, needs_sorting
 from ml4t_backtest_gate_standard.streaming import LARGE, PIECE
@@ -146,7 +147,7 @@ def open_rows(
                 extent=extent,
                 gate_of=lambda place: judge.follow(new_gate(place), name),
                 place_of=place_of,
-                said=[*found.notes, *_remarks(found, config, origin)],
+                said=[*found.notes, *remarks_on(found, config, origin)],
                 keys=[time, "symbol", *found.times[1:]] if found.kind in ("bar", "signal") else [time],
                 stamps=stamps,
                 spills=spills,
@@ -159,8 +160,8 @@ def open_rows(
         gate, frame = _pass_through(plan, gate_of, PIECE if large and judge.survey else config.batch_rows, config.sort)
     if not gate.rows:
         with _readable(origin):
-            there = _reach(source, found.columns, time) if conditions else ""
-        reason = f" for these symbols between start and end{there}" if conditions else ""
+            reach = reach_of(source, found.columns, time) if conditions else ""
+        reason = f" for these symbols between start and end{reach}" if conditions else ""
         raise DataError(f"{origin}: no rows{reason}; correct the input or what is asked of it")
     gate.report(name)
     looked = Looked(name, origin, source, plan, place_of, symbols=config.symbols)
@@ -185,7 +186,7 @@ def open_rows(
         there = plan.select(pl.col("symbol").cast(pl.String).unique()).collect()["symbol"].to_list()
         if missing := [name for name in config.symbols if name not in there]:
             notes.append(f"{origin}: no rows of {', '.join(missing)}")
-    notes += [*_remarks(found, config, origin), *_midnights(gate, settled, plan, time), *gate.notes()]
+    notes += [*remarks_on(found, config, origin), *doubts_about(gate, settled, plan, time), *gate.notes()]
     looked.spec = _spec(found, settled, config, plan, name, origin)
     return OpenRows(looked.spec, tuple(notes), plan, frame, config.batch_rows, extent)
 
@@ -198,20 +199,6 @@ def _extent(
     first, last = (None if edge is None else edge - found.shift for edge in edges)
     symbols = (columns["symbol"], config.symbols) if config.symbols and "symbol" in columns else None
     return Extent.of(files, columns.values(), columns[found.times[0]], (first, last), symbols)
-
-
-def _remarks(found: Arrangement, config: FeedConfig | SignalConfig, origin: str) -> Iterator[str]:
-    """Yield what the settings leave open."""
-    if found.kind == "bar" and isinstance(config, FeedConfig) and config.prices is None:
-        yield f'{origin}: prices are taken as raw; say so with `prices = "raw"`, or "split" or "total"'
-
-
-def _midnights(gate: RowGate, rule: StampRule, plan: pl.LazyFrame, time: str) -> Iterator[str]:
-    """Yield a doubt about bars within the day that all begin, or end, at midnight: they may be of days."""
-    bars = gate.kind == "bar" and gate.all_midnight and rule.convention in ("open", "close")
-    if bars and plan.select(pl.col(time).n_unique()).collect().item() > 1:
-        fault = "all stamps are midnights, though bars are said to be shorter than a day"
-        yield f'{gate.origin}: {fault}; those of days are told by bar = "1d", without stamp'
 
 
 def _spec(
@@ -281,18 +268,6 @@ def _readable(origin: str) -> Iterator[None]:
         if "PAR1" in fault and re.search(r"\.(csv|tsv|txt)\b", origin, re.IGNORECASE):
             fault += '; use = "csv" reads text'
         raise DataError(f"{origin}: cannot be read: {fault}") from error
-
-
-def _reach(source: pl.LazyFrame, columns: Mapping[str, str], time: str) -> str:
-    """Return between which days an input has rows, and of whom, in words; nothing where there are none."""
-    stamps = pl.col(columns[time])
-    first, last = source.select(stamps.min().alias("first"), stamps.max().alias("last")).collect().row(0)
-    if first is None:
-        return ""
-    symbol = columns.get("symbol")
-    names = source.select(pl.col(symbol).cast(pl.String).unique().sort()).head(3).collect() if symbol else pl.DataFrame()
-    whose = f", such as {', '.join(names.to_series().drop_nulls())}" if symbol else ""
-    return f": it has some from {first:%Y-%m-%d} to {last:%Y-%m-%d}{whose}"
 
 
 def _wanted(
