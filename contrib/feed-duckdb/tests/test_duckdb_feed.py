@@ -1,5 +1,8 @@
 """The feed over DuckDB databases."""
 
+import os
+import subprocess
+import sys
 from datetime import UTC, date, datetime
 
 import duckdb
@@ -128,3 +131,49 @@ def test_the_digest_is_that_of_the_columns_read(folder):
     first = opened(folder, table="prices", symbols=["A"]).digest()
     assert first == opened(folder, query="SELECT * FROM prices WHERE symbol = 'A'").digest()
     assert first != opened(folder, table="prices").digest()
+
+
+_MIDNIGHTS = """
+from datetime import date
+
+import duckdb
+import polars as pl
+from ml4t.backtest import Engine
+
+with duckdb.connect("zoned.duckdb") as connection:
+    day = "TIMESTAMPTZ '2024-03-04 00:00:00+00' + INTERVAL (number) DAY"
+    rows = f"SELECT 'A' AS symbol, 1.0 AS close, {day} AS timestamp FROM range(5) t(number)"
+    connection.execute(f"CREATE TABLE days AS {rows}")
+feed = {"use": "duckdb", "path": "zoned.duckdb", "table": "days"}
+signals = pl.DataFrame({"symbol": ["A"], "timestamp": [date(2024, 3, 4)], "score": [1.0]})
+settings = {"strategy": {"use": "signal", "long": 1}, "broker": {"fill": {"use": "next-close"}}}
+print(Engine(feed=[feed], signals=signals, **settings).run().equity["session"].to_list())
+"""
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
+def test_stamps_with_a_zone_are_read_in_utc_on_every_machine(tmp_path, zone):
+    """DuckDB shows them in the zone of the machine, where midnights are none."""
+    environment = {**os.environ, "TZ": zone}
+    command = [sys.executable, "-c", _MIDNIGHTS]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert str([date(2024, 3, day) for day in range(4, 9)]) == done.stdout.strip(), done.stderr
+
+
+def test_columns_of_intervals_are_nobodys_business(folder):
+    """Polars has no such type; asked for, the column is not there."""
+    query = "SELECT *, INTERVAL 1 DAY AS held FROM prices"
+    assert 4 == rows(opened(folder, query=query)).height
+    with pytest.raises(DataError, match="no column held"):
+        opened(folder, query=query, fields=["held"])
+    with pytest.raises(DataError, match="all of its columns are intervals"):
+        opened(folder, query="SELECT INTERVAL 1 DAY AS held")
+
+
+def test_late_bars_of_before_the_start_are_fetched(folder):
+    """They are known within the run."""
+    query = "SELECT *, TIMESTAMPTZ '2024-01-20 00:00:00+00' AS known_at FROM prices"
+    start = int(datetime(2024, 1, 19, tzinfo=UTC).timestamp()) * 10**9
+    assert 4 == rows(opened(folder, Window(first=start), query=query)).height
+    with pytest.raises(DataError, match="no rows"):
+        opened(folder, Window(first=start), query="SELECT * FROM prices")

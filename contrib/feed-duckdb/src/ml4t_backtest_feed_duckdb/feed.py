@@ -81,11 +81,16 @@ class DuckDBDataFeed(CheckedSource, DataFeed):
                 raise DataError(f"{self._config.path}: cannot be read as a DuckDB database: {fault}") from error
         folder = str(self._setup.base_dir.absolute())
         connection.execute("SET file_search_path = ?", [folder])
+        connection.execute("SET TimeZone = 'UTC'")  # else stamps come in the zone of the machine
         return connection
 
     def _fetch(self, connection: duckdb.DuckDBPyConnection, window: Window) -> pl.DataFrame:
         asked = self._asked(connection)
-        schema = pl.DataFrame(connection.sql(f"SELECT * FROM ({asked}\n) LIMIT 0")).schema
+        every = connection.sql(f"SELECT * FROM ({asked}\n) LIMIT 0")
+        taken = [name for name, kind in zip(every.columns, every.types, strict=True) if "INTERVAL" not in str(kind)]
+        if not taken:
+            raise DataError(f"{self._origin}: all of its columns are intervals; read columns of stamps and numbers")
+        schema = pl.DataFrame(every.select(*map(duckdb.ColumnExpression, taken))).schema  # polars has no intervals
         found = self._gate.arrange(schema, self._config, self._origin)
         names = dict.fromkeys(found.columns.values())
         where = ["true"]
@@ -94,7 +99,13 @@ class DuckDBDataFeed(CheckedSource, DataFeed):
             where.append(f"CAST({_quoted(found.columns['symbol'])} AS VARCHAR) IN ({symbols})")
         time = found.columns[found.times[0]]
         if isinstance(schema[time], pl.Date | pl.Datetime):
-            where += [f"{_quoted(time)} {bound}" for bound in self._bounds(window)]
+            first, last = self._bounds(window)
+            late = _quoted(found.columns["known_at"]) if "known_at" in found.times[1:] else None
+            if first and late:  # what is known late may be needed, however old it is
+                where.append(f"({_quoted(time)} {first} OR {late} {first})")
+            elif first:
+                where.append(f"{_quoted(time)} {first}")
+            where += [f"{_quoted(time)} {last}"] if last else []
         chosen = ", ".join(map(_quoted, names))
         return pl.DataFrame(connection.sql(f"SELECT {chosen} FROM ({asked}\n) WHERE {' AND '.join(where)}"))
 
@@ -109,11 +120,13 @@ class DuckDBDataFeed(CheckedSource, DataFeed):
             raise DataError(f"{self._origin}: query is no single SELECT; write one, as in SELECT * FROM prices")
         return statements[0].query.strip().rstrip(";")
 
-    def _bounds(self, window: Window) -> list[str]:
+    def _bounds(self, window: Window) -> tuple[str, str]:
+        """Return how stamps compare with the first and the last day needed; empty where all are."""
         # Days more than the gate keeps, as stamps may be of any zone.
-        latency = parse_duration(self._config.latency, f"{self._origin}: latency") if self._config.latency else 0
-        first = [] if window.first is None else [f">= DATE '{_day(window.first - latency) - timedelta(days=2)}'"]
-        return first + ([] if window.last is None else [f"< DATE '{_day(window.last) + timedelta(days=3)}'"])
+        texts = {"latency": self._config.latency, "grace": self._config.grace}
+        delay = sum(parse_duration(text, f"{self._origin}: {key}") for key, text in texts.items() if text)
+        first = "" if window.first is None else f">= DATE '{_day(window.first - delay) - timedelta(days=2)}'"
+        return first, "" if window.last is None else f"< DATE '{_day(window.last) + timedelta(days=3)}'"
 
 
 def _day(instant: int) -> date:
