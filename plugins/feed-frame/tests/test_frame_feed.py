@@ -226,6 +226,32 @@ def test_faults_name_the_frame_and_the_row():
         opened(LONG.with_columns(close=pl.Series([1.0, -1.0, 1.0, 1.0])))
 
 
+@pytest.mark.parametrize("offset", ["-05:00", "+05:30", "+00:00", "+13:00", "-03:30", "+05:45", "-13:00"])
+def test_fixed_offsets_of_pandas_are_the_same_instants(offset):
+    """As pandas makes of text with an offset."""
+    stamps = pd.to_datetime(pd.Series([f"2024-01-02T{hour}:00:00{offset}" for hour in (10, 11)]))
+    feed = opened(pd.DataFrame({"timestamp": stamps, "symbol": "A", "close": 1.0}), bar="1h", stamp="open")
+    (batch,) = feed.batches()
+    expected = [datetime.fromisoformat(f"2024-01-02T{hour}:00:00{offset}") for hour in (10, 11)]
+    assert expected == batch["timestamp"].to_list()
+
+
+@pytest.mark.parametrize("offset", ["-05:00", "+05:30", "+09:30", "+13:00"])
+def test_midnights_of_fixed_offsets_of_pandas_are_session_labels(offset):
+    """Of whole hours, and of countries that never change their clocks."""
+    frame = as_pandas().assign(timestamp=pd.to_datetime([f"{day}T00:00:00{offset}" for day in LONG["timestamp"]]))
+    feed = opened(frame)
+    assert "label" == feed.spec.rule.convention
+    assert LONG["timestamp"].to_list() == next(iter(feed.batches()))["timestamp"].to_list()
+
+
+def test_an_arrow_zone_that_polars_does_not_know_is_refused():
+    """Naming the frame, rather than with an error of polars."""
+    stamps = pa.array([datetime(2024, 1, 2, 10)], pa.timestamp("us", tz="+05:30"))
+    with pytest.raises(DataError, match=r"<prices>: polars cannot take it over: .*05:30.*; cast that column before"):
+        opened(pa.table({"timestamp": stamps, "symbol": ["A"], "close": [1.0]}), bar="1h", stamp="open")
+
+
 def test_naive_intraday_stamps_of_pandas_need_a_zone():
     """A naive stamp is no instant."""
     frame = as_pandas().assign(timestamp=[datetime(2024, 1, 2, 9, 30)] * 2 + [datetime(2024, 1, 2, 9, 31)] * 2)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
+from zoneinfo import available_timezones
 
 import numpy as np
 import polars as pl
@@ -20,6 +22,12 @@ _STAMPS = ("timestamp", "date", "datetime", "time", "known_at", "event_time")
 _SYMBOLS = ("symbol", "asset", "ticker")
 _FIELDS = {"close", "adj close", "price", "bid"}  # one of these has a frame of prices
 _LEVELS = 2
+_OFFSETS = {  # places that never changed their clocks since 1970
+    timedelta(hours=4, minutes=30): "Asia/Kabul",
+    timedelta(hours=5, minutes=30): "Asia/Kolkata",
+    timedelta(hours=6, minutes=30): "Asia/Yangon",
+    timedelta(hours=9, minutes=30): "Australia/Darwin",
+}
 
 
 def take_frame(frame: Any, config: FeedConfig | SignalConfig, *, name: str, origin: str) -> pl.DataFrame:
@@ -132,7 +140,11 @@ def to_polars(frame: Any, origin: str) -> pl.DataFrame:
     if pandas is not None and isinstance(frame, pandas.DataFrame):
         return _from_pandas(frame, pandas, origin)
     if hasattr(frame, "__arrow_c_stream__"):
-        return pl.DataFrame(frame)
+        try:
+            return pl.DataFrame(frame)
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            fault = str(error).partition("\n")[0]
+            raise DataError(f"{origin}: polars cannot take it over: {fault}; cast that column before") from error
     kinds = "a polars, pandas or Arrow frame, or a mapping of field to wide frame"
     raise DataError(f"{origin}: was {type(frame).__name__}, expected {kinds}")
 
@@ -203,6 +215,17 @@ def _from_pandas(frame: Any, pandas: Any, origin: str) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
+def _zone(zone: Any) -> str:
+    """Return the name of a zone; polars knows fixed offsets only by the names of places."""
+    offset = zone.utcoffset(None)
+    if offset is None:
+        return str(zone) if str(zone) in available_timezones() else "UTC"
+    hours, rest = divmod(offset // timedelta(minutes=1), 60)
+    if rest:
+        return _OFFSETS.get(offset, "UTC")
+    return f"Etc/GMT{-hours:+d}" if hours and -12 <= hours <= 14 else "UTC"  # these count westwards
+
+
 def _series(name: str, column: Any, pandas: Any) -> pl.Series:
     """Copy a pandas column; through NumPy, so that pyarrow is not needed."""
     if isinstance(column.dtype, pandas.PeriodDtype):
@@ -212,7 +235,7 @@ def _series(name: str, column: Any, pandas: Any) -> pl.Series:
         zone = getattr(dtype, "tz", None)
         naive = column if zone is None else column.dt.tz_convert("UTC").dt.tz_localize(None)
         stamps = pl.Series(name, naive.to_numpy("datetime64[ns]", copy=True))
-        return stamps if zone is None else stamps.dt.replace_time_zone("UTC").dt.convert_time_zone(str(zone))
+        return stamps if zone is None else stamps.dt.replace_time_zone("UTC").dt.convert_time_zone(_zone(zone))
     if pandas.api.types.is_bool_dtype(dtype) or not pandas.api.types.is_numeric_dtype(dtype):
         values = [None if pandas.isna(value) else value for value in column.astype(object)]
         return pl.Series(name, values, strict=False)
