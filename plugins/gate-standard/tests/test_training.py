@@ -68,6 +68,33 @@ def test_each_row_may_have_a_horizon_of_its_own(horizon):
     assert "row 2 (A, 2024-01-10)" in refusal(frame, trained_through=date(2024, 1, 7))
 
 
+@pytest.mark.parametrize(
+    ("columns", "settings"),
+    [
+        ({}, {"trained_through": date(9999, 12, 31)}),
+        ({}, {"trained_through": datetime(9999, 12, 31, 12, tzinfo=UTC)}),
+        ({}, {"trained_through": date(2000, 1, 1), "horizon": "100000d"}),
+        ({}, {"trained_through": date(2000, 1, 1), "horizon": "100000d", "embargo": "100000d"}),
+        ({"trained_through": [date(9999, 12, 31)] * 3}, {}),
+        ({"horizon": [10**9] * 3}, {"trained_through": date(2000, 1, 1)}),
+        ({"horizon": [timedelta(days=200_000)] * 3}, {"trained_through": date(2000, 1, 1)}),
+        ({"horizon": pl.Series([2**63] * 3, dtype=pl.UInt64)}, {"trained_through": date(2000, 1, 1)}),
+        ({"horizon": pl.Series([None] * 3, dtype=pl.Int64)}, {"trained_through": date(2000, 1, 1)}),
+        ({"horizon": [-5] * 3}, {"trained_through": date(2000, 1, 1)}),
+    ],
+)
+@pytest.mark.parametrize("stamps", [DAYS, MOMENTS])
+def test_no_sum_wraps_around_and_no_horizon_is_unknown_or_negative(stamps, columns, settings):
+    """Such a proof fails, however far off its dates and however long its horizon."""
+    assert "its model was trained through" in refusal(signals(stamps, **columns), **settings)
+
+
+@pytest.mark.parametrize("through", [date(1, 1, 1), datetime(1, 1, 1, tzinfo=UTC)])
+def test_what_was_trained_before_all_time_passes(through):
+    """A date that says: never."""
+    assert ("score",) == opened(signals(), trained_through=through, horizon="5d").spec.fields
+
+
 def test_a_date_counts_as_a_whole_day_against_an_instant():
     """Training through the eighth ends with it, whatever the hour; a session's label begins with it."""
     day_before, day = date(2024, 1, 7), date(2024, 1, 8)

@@ -19,6 +19,9 @@ __all__ = ["PROOF", "Training", "longest_horizon"]
 
 # Columns of a signal source that are no values of it, unless the settings name them.
 PROOF: Final = ("trained_through", "horizon")
+_MOST: Final = 2**63 - 1
+_LONGEST: Final = 2**62 - 1
+_UNITS: Final = {"ns": 1, "us": 10**3, "ms": 10**6}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +90,10 @@ class Training:
         whole_day = through.dtype == pl.Date and happened.dtype != pl.Date
         ends = self._instants(through) + whole_day * DAY_NS
         horizon = _lengths(frame) if self.horizon is None else pl.Series([self.horizon] * frame.height)
-        wrong = ~(ends + horizon + self.embargo <= self._instants(happened)).fill_null(False)
+        between = horizon.clip(upper_bound=_LONGEST) + min(self.embargo, _LONGEST)
+        # Without a sum that wraps around, which would lie before every event.
+        fits = (horizon >= 0) & (between <= _MOST - ends.clip(lower_bound=0))
+        wrong = ~(fits & (ends + between <= self._instants(happened))).fill_null(False)
         first = wrong.arg_max() or 0
         ahead = "" if horizon[first] == 0 else f" and looks {_said(horizon[first])} ahead"
         what = f"its model was trained through {given[first]}{ahead}"
@@ -97,10 +103,10 @@ class Training:
     def _instants(self, stamps: pl.Series) -> pl.Series:
         """Return UTC ns; of dates the start of the UTC day."""
         if stamps.dtype == pl.Date:
-            return stamps.cast(pl.Int64) * DAY_NS
+            return _scaled(stamps, DAY_NS)
         if getattr(stamps.dtype, "time_zone", None) is None:
             stamps = stamps.dt.replace_time_zone(self.timezone or "UTC", ambiguous="null", non_existent="null")
-        return stamps.dt.cast_time_unit("ns").to_physical()
+        return _scaled(stamps, _UNITS[getattr(stamps.dtype, "time_unit", "ns")])
 
 
 def longest_horizon(plan: pl.LazyFrame, config: SignalConfig, columns: dict[str, str], origin: str) -> int | None:
@@ -124,13 +130,19 @@ def _days(stamps: pl.Series) -> pl.Series:
 def _lengths(frame: pl.DataFrame) -> pl.Series:
     """Return the column of horizons, ns; whole numbers are days."""
     column = frame["horizon"]
-    if isinstance(column.dtype, pl.Duration):
-        return column.dt.cast_time_unit("ns").to_physical()
-    return column.cast(pl.Int64) * DAY_NS
+    return _scaled(column, _UNITS[column.dtype.time_unit] if isinstance(column.dtype, pl.Duration) else DAY_NS)
 
 
-def _said(length: int) -> str:
+def _scaled(column: pl.Series, scale: int) -> pl.Series:
+    """Return whole numbers of so many ns as ns; what int64 cannot hold is the most that it can, in whole days."""
+    limit = (_MOST // DAY_NS - 1) * DAY_NS // scale  # less a day, which may be added
+    return column.to_physical().cast(pl.Int64, strict=False).clip(-limit, limit) * scale
+
+
+def _said(length: int | None) -> str:
     """Return ns as a person says it."""
+    if length is None or length < 0:
+        return "an unknown time" if length is None else f"-{_said(-length)}"
     days, rest = divmod(length, DAY_NS)
     seconds = f"{rest / 10**9:g}s" if rest else ""
     return " ".join(part for part in (f"{days}d" if days else "", seconds) if part) or "0s"
