@@ -224,6 +224,14 @@ def test_without_a_horizon_a_row_older_than_valid_for_is_late():
     assert ["unused", "late"] == fates(result)
 
 
+@pytest.mark.parametrize("settings", [{"valid_for": "100000d"}, {"valid_for": "5d", "horizon": "100000d"}])
+def test_what_is_valid_for_ever_is_neither_late_nor_stale(settings):
+    """Its end lies beyond what int64 nanoseconds hold."""
+    result, strategy = run(rows(("A", at(1, 1), at(1, 4), 1.0)), buy="A", **settings)
+    assert {1.0} == {values["A"] for now, (values, _) in strategy.slices.items() if now >= at(1, 4)}
+    assert ["traded"] == fates(result)
+
+
 def test_counts_of_each_source_are_in_the_manifest(tmp_path):
     """Rows, and how many had each fate."""
     signals = rows(("A", at(1, 1), at(1, 1), 1.0), ("Z", at(1, 1), at(1, 1), 1.0))

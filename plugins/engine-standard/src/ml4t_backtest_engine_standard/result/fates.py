@@ -19,6 +19,7 @@ Integers = NDArray[np.int64]
 # ``unknown-symbol``: no price of its symbol ever formed; ``unused``: nobody ordered. A decision to hold what is held
 # sends no order.
 FATES: Final = ("unused", "stale", "late", "refused", "traded", "unknown-symbol")
+_MOST: Final = int(np.iinfo(np.int64).max) - 1
 _STALE, _LATE, _REFUSED, _TRADED, _UNKNOWN = range(1, 6)
 
 
@@ -40,9 +41,11 @@ def find_fates(
     event_time, known_at = times
     overtaken = _overtaken(symbol, times, within_release=valid_for is None)
     over = valid_for if horizon is None else horizon
-    late = overtaken if over is None else overtaken | (known_at > event_time + over)
+    late = overtaken if over is None else overtaken | (known_at - event_time > over)
     releases = np.append(np.unique(known_at), np.iinfo(np.int64).max)
-    ends = releases[np.searchsorted(releases, known_at, "right")] if valid_for is None else known_at + valid_for + 1
+    ends = releases[np.searchsorted(releases, known_at, "right")]
+    if valid_for is not None:
+        ends = np.minimum(known_at, _MOST - valid_for) + valid_for + 1
     orders = state.orders.rows()
     met = pl.DataFrame(
         {
