@@ -258,6 +258,29 @@ def test_further_files_may_differ_where_nothing_is_lost(tmp_path, change):
     assert expected.equals(rows(opened(tmp_path, path=str(tmp_path))))
 
 
+@pytest.mark.parametrize("units", [("us", "ns"), ("ns", "us"), ("ms", "us"), ("us", "ms"), ("ms", "ns")])
+@pytest.mark.parametrize("symbol_from", ["column", "filename"])
+def test_stamps_of_further_files_may_have_other_units_and_zones(tmp_path, units, symbol_from):
+    """The finest unit holds them all; zones only say how an instant is written."""
+    for unit, name, zone in zip(units, "AB", ("UTC", "Asia/Tokyo"), strict=True):
+        stamps = pl.col("timestamp").cast(pl.Datetime(unit)).dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+        bars(name).with_columns(stamps).write_parquet(tmp_path / f"{name}.parquet")
+    feed = opened(tmp_path, path=str(tmp_path), symbol_from=symbol_from, bar="1h", stamp="open")
+    midnights = [datetime(day.year, day.month, day.day, tzinfo=UTC) for day in DAYS]
+    assert midnights == rows(feed).filter(symbol="B")["timestamp"].to_list()
+    assert midnights == rows(feed).filter(symbol="A")["timestamp"].to_list()
+
+
+@pytest.mark.parametrize("zoned", [0, 1])
+def test_files_with_and_without_a_zone_are_not_read_as_one(tmp_path, zoned):
+    """Wall-clock times of one file would be taken for UTC, hours before they were known."""
+    for number in range(2):
+        stamps = pl.col("timestamp").cast(pl.Datetime("us", "UTC" if number == zoned else None))
+        bars("AB"[number]).with_columns(stamps, other=stamps).write_parquet(tmp_path / f"{number}.parquet")
+    with pytest.raises(DataError, match=f"timestamp has a zone in {zoned}.parquet and none in {1 - zoned}.parquet"):
+        opened(tmp_path, path=str(tmp_path), bar="1h", stamp="open", timezone="America/New_York")
+
+
 def test_files_that_hold_something_else_are_refused(tmp_path):
     """With the column that differs."""
     bars("A").write_parquet(tmp_path / "1.parquet")

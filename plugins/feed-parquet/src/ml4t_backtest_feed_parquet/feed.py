@@ -11,6 +11,7 @@ import polars as pl
 
 from ml4t.backtest.interfaces import CheckedSource, DataFeed, FeedConfig, Setup, Window
 from ml4t.backtest.interfaces.gate import Location
+from ml4t_backtest_feed_parquet.several import options_for
 
 __all__ = ["ParquetDataFeed", "ParquetFeedConfig"]
 
@@ -91,7 +92,7 @@ class ParquetDataFeed(CheckedSource, DataFeed):
         # Only object stores have globs and folders; an asterisk in the name of a local file is a letter.
         places = [str(file) for file in files]
         if len(places) > 1:
-            options |= {"cast_options": _alike(), "extra_columns": "ignore"}
+            options |= options_for(files, self._config.columns.values(), self._origin)
         options.setdefault("glob", any("://" in place and ("*" in place or place[-1] == "/") for place in places))
         return pl.scan_parquet(places, storage_options=dict(self._config.storage_options) or None, **options)
 
@@ -99,13 +100,3 @@ class ParquetDataFeed(CheckedSource, DataFeed):
     def _origin(self) -> str:
         path = self._config.path
         return path if isinstance(path, str) else ", ".join(path)
-
-
-def _alike() -> pl.ScanCastOptions:
-    """Return how the types of further files may differ from those of the first one: without loss only."""
-    return pl.ScanCastOptions(
-        integer_cast=("upcast", "allow-float"),
-        float_cast="upcast",
-        datetime_cast=("microsecond-upcast", "convert-timezone"),
-        categorical_to_string="allow",
-    )
