@@ -50,7 +50,9 @@ def options_for(files: Sequence[Location], mapped: Collection[str], origin: str)
         if name.strip().lower() in _STAMPS or name in mapped:
             fault = f"{name} has a zone in {zoned[name].name} and none in {naive[name].name}"
             raise DataError(f"{origin}: {fault}; write them alike, or make a feed of each kind")
-    mixed = {name: next(unit for unit in _FINEST if unit in found) for name, found in units.items() if len(found) > 1}
+    mixed: dict[str, _Unit] = {
+        name: next(unit for unit in _FINEST if unit in found) for name, found in units.items() if len(found) > 1
+    }
     if mixed and (first := next(_schemas(local[:1]), None)):
         schema = dict(first[1])
         for name in mixed.keys() & schema.keys():
