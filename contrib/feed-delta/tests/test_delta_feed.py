@@ -95,6 +95,7 @@ def test_the_digest_is_that_of_the_columns_read(folder):
         ({"path": "nowhere"}, "nowhere: cannot be read as a Delta Lake table: "),
         ({"version": 9}, "prices: cannot be read as a Delta Lake table: "),
         ({"as_of": "yesterday"}, "prices: cannot be read as a Delta Lake table: "),
+        ({"as_of": "2000-01-01T00:00:00Z"}, "prices: as_of 2000-01-01T00:00:00Z is before its first version, of 20"),
         ({"version": 0, "as_of": "2030-01-01T00:00:00Z"}, "prices: version and as_of both say what is read; "),
     ],
 )

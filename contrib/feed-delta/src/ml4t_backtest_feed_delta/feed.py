@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import polars as pl
 from deltalake import DeltaTable
@@ -73,7 +74,10 @@ class DeltaDataFeed(CheckedSource, DataFeed):
         try:
             table = DeltaTable(place, version=version, storage_options=dict(self._config.storage_options) or None)
             if as_of is not None:
-                table.load_as_version(as_of)
+                begun = min((entry["timestamp"] for entry in table.history()), default=0)
+                table.load_as_version(as_of)  # before the first one it gives the first one, which was not there yet
+                if (first := datetime.fromtimestamp(begun / 1000, UTC)) > datetime.fromisoformat(as_of):
+                    raise DataError(f"{path}: as_of {as_of} is before its first version, of {first.isoformat()}")
         except (DeltaError, OSError, ValueError) as error:
             fault = str(error).partition("\n")[0]
             raise DataError(
