@@ -80,7 +80,7 @@ def test_the_symbol_may_be_the_name_of_the_file(folder):
 def test_one_file_of_one_symbol_needs_its_name(folder):
     """Or the settings name it."""
     assert ["SPY"] * 3 == rows(opened(folder, path="C.parquet", symbol="SPY"))["symbol"].to_list()
-    with pytest.raises(DataError, match='symbol = "ITS NAME"'):
+    with pytest.raises(DataError, match=r'symbol = "ITS NAME"\n.*each file is of one symbol.*symbol_from = "filename"'):
         opened(folder, path="C.parquet")
 
 

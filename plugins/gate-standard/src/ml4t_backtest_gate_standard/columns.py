@@ -59,6 +59,7 @@ class Arrangement:
     def __init__(self, schema: pl.Schema, config: FeedConfig | SignalConfig, origin: str) -> None:
         self._schema, self._mapped, self._origin = schema, config.columns, origin
         self._plain = {_plain(name): name for name in schema}
+        self._by_file = hasattr(config, "symbol_from")
         self._problems: list[str] = []
         self.columns: dict[str, str] = {}
         self.kind: Kind = "signal"
@@ -150,5 +151,7 @@ class Arrangement:
             return
         line = f'columns = {{ {name} = "{self._plain[near[0]] if near else "its name there"}" }}'
         also = '\n    or, where there is one symbol only, symbol = "ITS NAME"' if name == "symbol" else ""
+        if also and self._by_file:
+            also += '\n    or, where each file is of one symbol and called so, symbol_from = "filename"'
         fault = f"{self._origin}: no column {column or name}; it has {self._listed()}"
         self._problems.append(f"{fault}; add to this source\n    {line}{also}")
