@@ -218,3 +218,18 @@ def test_orders_after_an_early_close_do_not_fill_that_day(fill, at):
         first = timedelta(minutes=1) if length else timedelta(hours=6.5)
         begin = datetime(2024, 7, 5, 13, 30, tzinfo=UTC)
         assert begin + (first if fill == "next-close" else timedelta(0)) == filled
+
+
+def test_daily_bars_of_days_without_a_session_are_counted():
+    """Days of coins under the calendar of an exchange would be known at its close, hours before they end."""
+    days = [date(2024, 7, day) for day in range(1, 8)]  # without sessions: the 4th, 6th and 7th
+    feed = {"use": "frame", "name": "coins", "frame": daily("BTC", days), "prices": "raw"}
+
+    def notes(**settings):
+        return Engine(feed=[feed | settings], clock={"calendar": "XNYS"}, strategy=Watch()).run().notes
+
+    (note,) = notes()
+    assert note.startswith("<coins>: 3 rows are of days without a session of XNYS; ")
+    assert 'name their calendar, as in calendar = "24/7"' in note
+    assert [] == list(notes(calendar="24/7"))
+    assert ["<coins>: 3 rows outside of sessions were left out"] == list(notes(outside_sessions="drop"))

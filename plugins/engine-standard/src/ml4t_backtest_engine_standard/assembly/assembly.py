@@ -33,6 +33,7 @@ from ml4t_backtest_engine_standard.assembly.entities import Tickers
 from ml4t_backtest_engine_standard.assembly.facts import find_tables, read_facts
 from ml4t_backtest_engine_standard.assembly.header import header_lines
 from ml4t_backtest_engine_standard.assembly.instruments import Rules, read_instruments
+from ml4t_backtest_engine_standard.assembly.outside import CountedDays, WithinSessions
 from ml4t_backtest_engine_standard.assembly.parts import Parts
 from ml4t_backtest_engine_standard.assembly.tables import Tables
 from ml4t_backtest_engine_standard.assembly.timing import find_window
@@ -112,6 +113,7 @@ class Assembly(Builder):
         if len(strategies) > 1 and not hasattr(portfolio, "keep_books"):
             raise RunFileError(f"strategy: {type(portfolio).__name__} keeps no books: give one strategy")
         self._open(sources, window, models.fill.rules.market)
+        sources = [self._counted(source) for source in sources]
         specs = [source.spec for source in sources]
         actions = read_actions(tables, found, sessions, specs)
         check_currencies(actions, currencies)
@@ -230,6 +232,14 @@ class Assembly(Builder):
             self.errors.add(f"clock.{key}", f"is not a known key; {nearest(key, ['calendar']) or 'known is calendar'}")
         value = table.get("calendar", "24/7")
         return build_calendar(self, value, "clock.calendar")
+
+    def _counted(self, source: Source) -> Source:
+        """Return the source, or one of daily bars with a count of those of days without a session."""
+        if source.spec.kind != "bar" or source.spec.rule.convention != "label" or isinstance(source, WithinSessions):
+            return source
+        counted = CountedDays(source, self.calendars.find)
+        self.owners += [(counted, ref) for component, ref in self.owners if component is source]
+        return counted
 
     def _open(self, sources: list[Source], window: Window, market: str) -> None:
         problems: list[str] = []

@@ -29,6 +29,7 @@ def header_lines(parts: Parts, settings: Mapping[str, Any]) -> tuple[str, ...]:
         spec = source.spec
         basis = f", {spec.prices} prices" if spec.prices else ""
         stamps = _STAMPS[spec.rule.convention]
+        stamps += f" of {spec.rule.calendar}" * bool(spec.rule.calendar and spec.rule.convention == "label")
         lines.append(f"{spec.kind} source {spec.name}: {spec.origin}, stamps are {stamps}{basis}")
     for table in parts.facts:
         whose = ", the members of the universe" * (table.name == parts.members)

@@ -1,4 +1,4 @@
-"""Sources whose rows outside of sessions are left out."""
+"""Sources whose rows outside of sessions are left out, or counted."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ml4t.backtest.core.stamps import derive
 from ml4t.backtest.errors import DataError
 from ml4t.backtest.interfaces import ModelSource, Source, SourceSpec, Window
 
-__all__ = ["WithinSessions", "limit_to_sessions"]
+__all__ = ["CountedDays", "WithinSessions", "limit_to_sessions"]
 
 
-class WithinSessions(Source):
-    """Hands on the rows of a source that lie within sessions, and counts the others.
+class _Wrapped(Source):
+    """What a source is with other rows.
 
     Args:
         source: The source.
@@ -41,6 +41,22 @@ class WithinSessions(Source):
         """
         self._source.open(window)
 
+    def digest(self) -> str:
+        """That of the source."""
+        return self._source.digest()
+
+    def read(self) -> dict[str, int]:
+        """That of the source."""
+        return self._source.read()
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
+
+
+class WithinSessions(_Wrapped):
+    """Hands on the rows of a source that lie within sessions, and counts the others."""
+
     def batches(self) -> Iterator[pl.DataFrame]:
         """Yield the rows that lie within one session and in no break; what happens at an edge is within."""
         rule = self.spec.rule
@@ -56,22 +72,36 @@ class WithinSessions(Source):
             self._left += int((~inside).sum())
             yield frame if inside.all() else frame.filter(pl.Series(inside))
 
-    def digest(self) -> str:
-        """That of the source."""
-        return self._source.digest()
-
-    def read(self) -> dict[str, int]:
-        """That of the source."""
-        return self._source.read()
-
     def notes(self) -> tuple[str, ...]:
         """Those of the source; once it is read, how many rows were left out."""
         left = f"{self.spec.origin}: {self._left:,} rows outside of sessions were left out"
         return (*self._source.notes(), *([left] if self._left else []))
 
-    def close(self) -> None:
-        """Close the source."""
-        self._source.close()
+
+class CountedDays(_Wrapped):
+    """Hands on the rows of a source of daily bars, already open, and counts those of days without a session.
+
+    Such rows say that the days of the source may be those of another calendar, which end at other times.
+    """
+
+    def batches(self) -> Iterator[Any]:
+        """Yield what the source yields."""
+        labels = self._sessions(self.spec.rule.calendar).label.tolist()
+        self._left = 0
+        for batch in self._source.batches():
+            frame = batch if isinstance(batch, pl.DataFrame) else pl.DataFrame(batch)
+            days = frame["timestamp"].cast(pl.Date).to_physical()
+            unique = days.unique()
+            if strange := unique.filter(~unique.is_in(labels)).to_list():
+                self._left += int(days.is_in(strange).sum())
+            yield batch
+
+    def notes(self) -> tuple[str, ...]:
+        """Those of the source; once it is read, how many rows are of days without a session."""
+        calendar = self._sessions(self.spec.rule.calendar).name
+        what = f"{self.spec.origin}: {self._left:,} rows are of days without a session of {calendar}"
+        remedy = 'where its days end at other times than those sessions, name their calendar, as in calendar = "24/7"'
+        return (*self._source.notes(), *([f"{what}; {remedy}"] if self._left else []))
 
 
 def limit_to_sessions(source: Any, policy: object, where: str, sessions: Callable[[str], SessionTable]) -> Any:
