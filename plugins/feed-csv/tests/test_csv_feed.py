@@ -128,6 +128,21 @@ def test_naive_stamps_need_a_zone(tmp_path, spelling):
 
 
 @pytest.mark.parametrize(
+    ("spelling", "date_format"),
+    [
+        ("02.01.2024 09:30:00.250", "%d.%m.%Y %H:%M:%S.%f"),
+        ("02.01.2024 09:30:00.25", "%d.%m.%Y %H:%M:%S%.f"),
+        ("20240102 093000250000", "%Y%m%d %H%M%S%f"),
+    ],
+)
+def test_fractions_of_a_second_are_those_of_strftime(tmp_path, spelling, date_format):
+    """``%f`` is microseconds, after a point or without."""
+    text = f"timestamp,symbol,close\n{spelling},A,1\n"
+    feed = opened(tmp_path, text, bar="1m", stamp="close", timezone="UTC", date_format=date_format)
+    assert [datetime(2024, 1, 2, 9, 30, 0, 250_000)] == rows(feed)["timestamp"].to_list()
+
+
+@pytest.mark.parametrize(
     ("spelling", "date_format"), [("02.01.2024", "%d.%m.%Y"), ("20240102", None), ("Jan 2 2024", "%b %d %Y")]
 )
 def test_dates_are_read_by_their_format(tmp_path, spelling, date_format):

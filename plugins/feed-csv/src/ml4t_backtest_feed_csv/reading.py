@@ -17,6 +17,7 @@ from ml4t.backtest.interfaces.gate import FeedConfig, Gate, Location
 __all__ = ["CSVFeedConfig", "parse_numbers", "parse_stamps", "read_frame"]
 
 _FIRST = 1000  # rows that say what is a number
+_FRACTIONS = {".%f": "%.f", "%f": "%6f"}
 _EPOCHS: dict[int, Literal["s", "ms", "us", "ns"]] = {10: "s", 13: "ms", 16: "us", 19: "ns"}
 
 
@@ -197,6 +198,8 @@ def parse_stamps(text: pl.Series, date_format: str | None, origin: str) -> pl.Se
     text = text.str.strip_chars()
     first = next(iter(text.drop_nulls().head(1)), "")
     if date_format is not None:
+        # Python's %f is what polars calls %.f or %6f; its own %f counts ns, so that .5 would be 5 ns.
+        date_format = re.sub(r"%%|\.?%f", lambda found: _FRACTIONS.get(found[0], found[0]), date_format)
         has_time = re.search(r"%[HIMSfsTRrcX+]|%\.f", date_format) is not None
         kind = pl.Datetime("ns") if has_time else pl.Date()
         stamps = text.str.strptime(kind, date_format, strict=False)
