@@ -139,7 +139,9 @@ class Walk:
                 return False
             memory.add(key)
             return secrets.in_bytes(value.tobytes(), now)
-        if isinstance(value, np.generic | bytes | bytearray | memoryview | array.array | mmap.mmap | pa.Buffer):
+        if isinstance(value, np.generic):  # bytes() of a whole number are so many zeros
+            return secrets.in_bytes(value.tobytes(), now)
+        if isinstance(value, bytes | bytearray | memoryview | array.array | mmap.mmap | pa.Buffer):
             return secrets.in_bytes(bytes(value), now)
         return False
 
