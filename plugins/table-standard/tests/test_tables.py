@@ -134,6 +134,17 @@ def test_the_way_a_file_is_written_can_be_said(tmp_path):
     assert expected == frame.select("symbol", "ex_date", "ratio", "note").rows()
 
 
+def test_a_form_with_a_time_of_day_reads_moments(tmp_path):
+    """Dates made of them would name sessions, whose closes may be hours before; ISO dates beside them are dates."""
+    text = "symbol,known_at,event_time\nA,03.01.2024 22:30:00.5,2023-12-31\n"
+    (tmp_path / "rows.csv").write_text(text)
+    frame = made(CSVTable, tmp_path, path="rows.csv", date_format="%d.%m.%Y %H:%M:%S.%f").read()
+    assert [(datetime(2024, 1, 3, 22, 30, 0, 500_000), date(2023, 12, 31))] == frame.drop("symbol").rows()
+    (tmp_path / "rows.csv").write_text("symbol,known_at\nA,03.01.2024 22:30 -0500\n")
+    frame = made(CSVTable, tmp_path, path="rows.csv", date_format="%d.%m.%Y %H:%M %z").read()
+    assert [datetime(2024, 1, 4, 3, 30, tzinfo=UTC)] == frame["known_at"].to_list()
+
+
 def test_a_stamp_that_is_none_is_refused_with_its_row(tmp_path):
     """And with the forms that can be read."""
     (tmp_path / "rows.csv").write_text("symbol,ex_date\nA,2024-01-03\nB,soon\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,6 +27,7 @@ _STAMPS = (
     "expires", "from", "to", "since", "until", "from_known_at", "to_known_at", "since_known_at", "until_known_at",
 )  # fmt: skip
 _FORMS = ("%Y-%m-%d", "%Y%m%d")
+_FRACTIONS = {".%f": "%.f", "%f": "%6f"}  # of strftime, as polars writes them
 _MOMENTS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M")
 
 
@@ -37,8 +39,8 @@ class CSVTableConfig(TableConfig):
         path: A file, a folder, a glob such as ``actions/*.csv``, a URL, or a list of these; ``.gz`` and ``.zst`` are
             unpacked.
         separator: The character between two values.
-        date_format: How dates are written, in the terms of ``strftime``, such as ``"%d.%m.%Y"``; ISO 8601 needs
-            none.
+        date_format: How dates, or moments, are written, in the terms of ``strftime``, such as ``"%d.%m.%Y"``;
+            ISO 8601 needs none.
         null_values: What stands for "unknown" beside nothing at all.
     """
 
@@ -87,13 +89,19 @@ class CSVTable(TableSource):
 
     def _stamps(self, text: pl.Series, origin: str) -> pl.Series:
         """Return the dates, or the datetimes, that a column spells."""
-        forms = _FORMS if self._config.date_format is None else (self._config.date_format,)
+        form = self._config.date_format
+        # Of a form with a time of day a date would be what is left of a moment: known hours too early.
+        timed = form is not None and re.search(r"%[HIMSfsTRrcXpz+]", form.replace("%%", "")) is not None
+        forms = _FORMS if form is None or timed else (form,)
         plain = text.str.replace("T", " ", literal=True).str.replace("Z$", "+00:00")
         readings = [text.str.to_date(form, strict=False) for form in forms]
         years = plain.str.slice(0, 4).cast(pl.Int32, strict=False)
         unit: Literal["us", "ns"] = "ns" if years.is_between(1678, 2261).all() else "us"  # others would wrap around
         readings += [plain.str.to_datetime(f"{form}%z", time_unit=unit, strict=False) for form in _MOMENTS]
         readings += [plain.str.to_datetime(form, time_unit=unit, strict=False) for form in _MOMENTS]
+        if form is not None and timed:
+            python = re.sub(r"%%|\.?%f", lambda found: _FRACTIONS.get(found[0], found[0]), form)
+            readings.insert(0, text.str.to_datetime(python, time_unit="us", strict=False))
         found = next((each for each in readings if each.null_count() == text.null_count()), None)
         if found is not None:
             return found
