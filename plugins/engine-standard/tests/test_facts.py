@@ -373,6 +373,7 @@ def test_leaving_removes_no_column_and_no_position(kit):
         (pl.DataFrame({"symbol": [None], "from": [DAYS[2]]}, schema_overrides={"symbol": pl.String}), "has no symbol"),
         (pl.DataFrame({"who": ["A"], "from": [DAYS[2]]}), "no column 'symbol'"),
         (pl.DataFrame({"symbol": ["A"], "date": [DAYS[2]], "in": [1]}), "no column 'member'"),
+        (pl.DataFrame({"symbol": ["A"], "start": [DAYS[2]]}), "no column 'member'; it has symbol, start"),
         (pl.DataFrame({"symbol": ["A"], "date": [DAYS[2]], "member": [2]}), "row 0: member is not true or false"),
         (pl.DataFrame({"symbol": ["A"], "from": [at(1, 9).replace(tzinfo=None)]}), "has no zone"),
     ],

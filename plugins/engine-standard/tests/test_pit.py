@@ -342,6 +342,8 @@ def test_a_window_ends_at_the_bounds_given(kit):
         seen.append(context.window("prices", ("close",), since=since, until=until)["event_time"].dt.day().to_list())
         with pytest.raises(LookAheadError, match="has no time zone: give a zone-aware datetime"):
             context.window("prices", since=datetime(2024, 1, 1))
+        with pytest.raises(LookAheadError, match=r"was datetime.date.* give a zone-aware datetime"):
+            context.window("prices", until=date(2024, 1, 1))
 
     sliced(kit, look, kit.Source(kit.bars(5, "A")), prices=5)
     assert [[], [3], [3, 4], [3, 4], [3, 4]] == seen

@@ -171,6 +171,10 @@ def _read(found: FoundTable, rows: pl.DataFrame, sessions: SessionTable) -> tupl
     """Return the checked rows of a table; and notes."""
     where = f"table {found.name}"
     symbol = find_column(rows, SYMBOLS)
+    if found.members and (symbol is None or MEMBER not in rows.columns):
+        lacking = "symbol" if symbol is None else MEMBER
+        remedy = "a table of members has symbol and member, or symbol, from and to; name them in columns"
+        raise DataError(f"{where}: no column {lacking!r}; it has {', '.join(rows.columns)}; {remedy}")
     try:
         used, event_time, known_at = stamp_rows(rows, sessions, where, latency=found.latency, timezone=found.timezone)
     except RunFileError as error:  # of a duration
@@ -179,10 +183,6 @@ def _read(found: FoundTable, rows: pl.DataFrame, sessions: SessionTable) -> tupl
     problems = [] if named is None else faults_of(named.is_null().to_numpy(), where, "has no symbol; give each row one")
     rest = [name for name in rows.columns if name not in used and name != symbol]
     if found.members:
-        if MEMBER not in rest or named is None:
-            lacking = "symbol" if named is None else MEMBER
-            remedy = "a table of members has symbol and member, or symbol, from and to"
-            raise DataError(f"{where}: no column {lacking!r}; it has {', '.join(rows.columns)}; {remedy}")
         fields = {MEMBER: Field("flag", _truths(rows[MEMBER], where))}
         left = []
     else:

@@ -210,6 +210,9 @@ def _window(released: Released, symbols: Sequence[str], fields: Sequence[str], s
 
 
 def _to_ns(moment: datetime) -> int:
+    if not isinstance(moment, datetime):
+        remedy = "give a zone-aware datetime, such as datetime(2024, 3, 1, tzinfo=UTC)"
+        raise LookAheadError(f"since or until was {moment!r}: {remedy}")
     if moment.tzinfo is None:
         raise LookAheadError(f"{moment.isoformat()} has no time zone: give a zone-aware datetime")
     return to_ns(moment)
