@@ -137,6 +137,18 @@ def test_a_fault_ends_the_stream_with_its_row(folder):
     assert said[0] == said[1]
 
 
+@pytest.mark.parametrize("order", [("timestamp", "symbol"), ("symbol", "timestamp")])
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_bar_that_ends_before_it_begins_ends_the_stream(folder, order, stream):
+    """Sources with bars of their own length, in time order and sorted through files."""
+    frame = minutes().sort(order).rename({"timestamp": "event_time"}).with_row_index()
+    begin = pl.col("event_time") - timedelta(minutes=1)
+    frame = frame.with_columns(bar_start=pl.when(pl.col("index") == 1503).then("event_time").otherwise(begin))
+    frame.drop("index").write_parquet(folder / "bars.parquet", row_group_size=100)
+    with pytest.raises(DataError, match=r"bars.parquet row 1503 \(S3, .*bar_start is .*, not before event_time"):
+        drained(opened(folder, stream=stream, bar=None, stamp=None))
+
+
 @pytest.mark.parametrize("row_group_size", [150, 5000])
 def test_a_symbol_that_goes_back_is_refused_by_row(folder, row_group_size):
     """Unless the settings say that rows are to be sorted."""

@@ -86,6 +86,8 @@ class RowGate:
         """
         self._frame = frame
         self.rows += frame.height
+        if self.kind == "bar" and {"bar_start", "event_time"} <= {*frame.columns}:
+            self._check_lengths(frame["bar_start"], frame["event_time"])
         if self._is_plain(frame):
             return
         for name in ("symbol", self.time_column):
@@ -191,6 +193,15 @@ class RowGate:
             first = self._place(int(pairs[0][pairs[1].argmin()]))
             what = f"this symbol and stamp were given before, in {first}"
             self._fault("duplicate-rows", _mask(pairs[1], frame.height), what, "keep one of the rows")
+
+    def _check_lengths(self, begin: pl.Series, end: pl.Series) -> None:
+        """Refuse a bar that does not end after it begins: no severity makes a bar of it."""
+        naive = [getattr(stamps.dtype, "time_zone", None) is None for stamps in (begin, end)]
+        wrong = (begin >= end).fill_null(False) if naive[0] == naive[1] else pl.Series([False])
+        if wrong.any():
+            row = wrong.arg_max() or 0
+            fault = f"bar_start is {begin[row]}, not before event_time; correct the row"
+            raise DataError(*self.errors, f"{self._place(row)} {self._key(row)}: {fault}")
 
     def _check_known(self, frame: pl.DataFrame) -> None:
         """Look for rows that are known before they happened; a survey looks at them by what their stamps mean."""

@@ -169,8 +169,6 @@ def open_rows(
         judge.looked.append(looked)
     else:
         gate.raise_if_any()
-    if "bar_start" in found.times:
-        _check_lengths(plan, origin)
     if frame is not None and not gate.in_time_order:
         ties = ["symbol", *found.times[1:]] if gate.went_back and found.kind in ("bar", "signal") else []
         frame = frame.sort(time, *ties, maintain_order=True)
@@ -248,14 +246,6 @@ def _settle(
     )
     grace = parse_duration(feed.grace, f"{origin}: grace") if feed.grace else 0
     return replace(rule, calendar=config.calendar, grace_ns=grace)
-
-
-def _check_lengths(plan: pl.LazyFrame, origin: str) -> None:
-    """Raise ``DataError`` where a bar does not end after it begins."""
-    wrong = plan.with_row_index("#").filter(pl.col("bar_start") >= pl.col("event_time")).head(1).collect()
-    for row in wrong.iter_rows(named=True):
-        key = f"{origin} row {row['#']} ({row['symbol']}, {row['event_time']})"
-        raise DataError(f"{key}: bar_start is {row['bar_start']}, not before event_time; correct the row")
 
 
 @contextmanager
