@@ -1,7 +1,7 @@
 """The feed over Arrow IPC files."""
 
 import hashlib
-from datetime import date
+from datetime import date, datetime
 
 import polars as pl
 import pytest
@@ -112,3 +112,15 @@ def test_files_of_other_symbols_are_not_read(tmp_path):
     (tmp_path / "C.arrow").write_bytes(b"no Arrow")
     feed = opened(tmp_path, path=str(tmp_path), symbol_from="filename", symbols=["A", "B%20 [1]"])
     assert ["A", "B%20 [1]"] * 2 == rows(feed).sort("timestamp", "symbol")["symbol"].to_list()
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_files_with_and_without_a_zone_are_not_read_as_one(tmp_path, order):
+    """Wall-clock times of one file would be taken for UTC, hours before they were known."""
+    for name, zone in (("naive", None), ("zoned", "UTC")):
+        stamps = pl.Series([datetime(2024, 1, 2, 15)]).dt.replace_time_zone(zone)
+        frame = pl.DataFrame({"symbol": [name], "timestamp": stamps, "close": [1.0]})
+        frame.write_ipc(tmp_path / f"{name}.arrow")
+    paths = [("naive.arrow", "zoned.arrow")[place] for place in order]
+    with pytest.raises(DataError, match=r"timestamp has a zone in zoned.arrow and none in naive.arrow"):
+        opened(tmp_path, path=paths, bar="1h", stamp="open", timezone="America/New_York", sort=True)

@@ -151,3 +151,17 @@ def test_streamed_signals_are_those_of_the_file(tmp_path):
         source.close()
     assert found[0] == found[1]
     assert 120 == len(found[0])
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_files_with_and_without_a_zone_are_not_read_as_one(tmp_path, order):
+    """Predictions of one file would be known hours before they were."""
+    for name, zone in (("naive", None), ("zoned", "UTC")):
+        stamps = pl.Series([datetime(2024, 1, 2, 15)]).dt.replace_time_zone(zone)
+        frame = pl.DataFrame({"symbol": [name], "known_at": stamps, "score": [1.0]})
+        frame.write_parquet(tmp_path / f"{name}.parquet")
+    config = ParquetSignalConfig(
+        path=tuple(("naive.parquet", "zoned.parquet")[place] for place in order), timezone="America/New_York", sort=True
+    )
+    with pytest.raises(DataError, match=r"known_at has a zone in zoned.parquet and none in naive.parquet; write them"):
+        ParquetSignalSource(config, make_setup("predictions", tmp_path)).open(Window())

@@ -59,7 +59,13 @@ class IPCDataFeed(CheckedSource, DataFeed):
         self._files = [file for file in files if Path(file).stem in wanted] or files
         place = self._gate.place_in(self._files, self._count)
         self.rows = self._gate.open_rows(
-            self._scan(), self._config, window, name=self._setup.name, origin=self._origin, place=place
+            self._scan(),
+            self._config,
+            window,
+            name=self._setup.name,
+            origin=self._origin,
+            place=place,
+            files=self._files,
         )
 
     def _count(self, file: Location) -> int:

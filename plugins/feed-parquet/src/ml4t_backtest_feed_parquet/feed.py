@@ -92,7 +92,7 @@ class ParquetDataFeed(CheckedSource, DataFeed):
         # Only object stores have globs and folders; an asterisk in the name of a local file is a letter.
         places = [str(file) for file in files]
         if len(places) > 1:
-            options |= options_for(files, self._config.columns.values(), self._origin)
+            options |= options_for(files)
         options.setdefault("glob", any("://" in place and ("*" in place or place[-1] == "/") for place in places))
         return pl.scan_parquet(places, storage_options=dict(self._config.storage_options) or None, **options)
 

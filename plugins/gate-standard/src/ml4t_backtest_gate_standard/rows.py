@@ -24,6 +24,7 @@ from ml4t_backtest_gate_standard.stamps import resolve_stamps, zone_key
 from ml4t_backtest_gate_standard.streamed import StreamedRows, needs_sorting
 from ml4t_backtest_gate_standard.streaming import LARGE, PIECE
 from ml4t_backtest_gate_standard.training import Training, longest_horizon
+from ml4t_backtest_gate_standard.zones import refuse_mixed_zones
 
 __all__ = ["OpenRows", "open_rows"]
 
@@ -86,7 +87,7 @@ def open_rows(
         name: Name of the source in the run.
         origin: File or frame, for messages.
         place: Names a row by its number in ``source``; by default ``<origin> row <n>``.
-        files: The Parquet files that the input is made of, in order.
+        files: The Parquet or IPC files that the input is made of, in order.
         stream: Whether rows of local files are checked while the run goes on; None where there are many.
         judge: How severe each fault is, and who keeps what is found.
 
@@ -98,6 +99,7 @@ def open_rows(
         schema = source.collect_schema()
     found = Arrangement(schema, config, origin)
     feed = config if isinstance(config, FeedConfig) else FeedConfig()
+    refuse_mixed_zones(files, [found.columns[name] for name in found.times], origin)
     time = found.times[0]
     dtype = schema[found.columns[time]]
 

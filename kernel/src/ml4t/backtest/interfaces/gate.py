@@ -168,7 +168,7 @@ class Gate(Protocol):
             name: Name of the source in the run.
             origin: File or frame, for messages.
             place: Names a row by its number in ``source``; by default ``<origin> row <n>``.
-            files: The Parquet files that the input is made of, in order; only needed row groups are then read.
+            files: The Parquet or IPC files of the input, in order; of Parquet only needed row groups are then read.
             stream: Whether rows of local files are checked while the run goes on; None where they are many.
         """
 
