@@ -74,3 +74,31 @@ def test_a_run_that_begins_or_ends_beyond_all_time_is_refused(settings, calendar
     ((key, day),) = settings.items()
     with pytest.raises(InputError, match=f"{key} is {day}: a run lies between 1678-01-01 and 2261-12-31"):
         ask(lambda context: None, calendar=calendar, **settings)
+
+
+def hold(context):
+    """Hold one share; return what is held."""
+    context.order_target("A", 1)
+    return context.position("A").quantity
+
+
+@pytest.mark.parametrize("day", [date(9999, 12, 31), datetime(9999, 12, 31, tzinfo=UTC), datetime(9999, 12, 31)])
+def test_an_action_beyond_all_time_never_takes_effect(day):
+    """Nor is what it pays then ever paid."""
+    split = {"symbol": ["A"], "kind": ["split"], "ratio": [2.0]}
+    dividend = {"symbol": ["A"], "kind": ["dividend"], "amount": [2.0], "ex_date": [DAYS[3]], "pay_date": [day]}
+    for actions in (pl.DataFrame(split | {"ex_date": [day]}), pl.DataFrame(dividend)):
+        told, result = ask(hold, actions=actions)
+        assert [0.0, 1.0, 1.0, 1.0, 1.0, 1.0] == told
+        assert 99_990.0 == result.equity["cash"][-1]
+
+
+@pytest.mark.parametrize("moment", [date(9999, 12, 31), datetime(9999, 12, 31, 12, tzinfo=UTC), date(1, 1, 1)])
+def test_what_is_known_beyond_all_time_is_refused(moment):
+    """Rather than known at another time, or at once."""
+    split = {"symbol": ["A"], "kind": ["split"], "ratio": [2.0], "ex_date": [DAYS[3]], "known_at": [moment]}
+    fees = {"symbol": ["A"], "known_at": [moment], "rate": [0.1]}
+    account = {"type": "margin", "borrow": {"frame": pl.DataFrame(fees)}}
+    for settings in ({"actions": pl.DataFrame(split)}, {"account": account}):
+        with pytest.raises(InputError, match=r"row 0: known_at lies beyond 1678-01-01 to 2261-12-31"):
+            ask(lambda context: None, **settings)

@@ -12,9 +12,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ml4t.backtest.core.queue import FOREVER
-from ml4t.backtest.core.sessions import DAY_NS, Integers, SessionTable
+from ml4t.backtest.core.sessions import Integers, SessionTable
 from ml4t.backtest.errors import DataError, InputError
 from ml4t.backtest.interfaces import SourceSpec, TableSource
+from ml4t_backtest_engine_standard.assembly.stamps import as_days
 from ml4t_backtest_engine_standard.assembly.tables import NEVER, Tables, faults_of, resolve_stamps
 
 __all__ = ["KINDS", "PlannedAction", "applied_twice", "basis_notes", "plan_actions", "read_actions"]
@@ -242,9 +243,7 @@ class _Rows:
             return out
         column = rows[name]
         if isinstance(column.dtype, pl.Datetime):
-            local = column.dt.replace_time_zone(None).dt.cast_time_unit("ns").to_physical()
-            if (local.drop_nulls() % DAY_NS == 0).all():
-                column = column.dt.date()
+            column = as_days(column, self._where, zoned=True)
         if column.dtype != pl.Date:
             what = f"{name} is {column.dtype}, such as {column.drop_nulls()[0]!r}; give dates"
             self._fault(column.is_not_null().to_numpy(), what)

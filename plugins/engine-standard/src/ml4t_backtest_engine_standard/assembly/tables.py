@@ -11,6 +11,7 @@ import polars as pl
 from ml4t.backtest.core.sessions import DAY_NS, Integers, SessionTable
 from ml4t.backtest.errors import DataError
 from ml4t.backtest.interfaces import TableSource
+from ml4t_backtest_engine_standard.assembly.stamps import DAYS_HELD
 
 __all__ = ["NEVER", "Tables", "faults_of", "resolve_stamps"]
 
@@ -120,6 +121,11 @@ def resolve_stamps(column: pl.Series, sessions: SessionTable, where: str) -> tup
     given = column.is_not_null().to_numpy()
     if not given.any():
         return out, []
+    if isinstance(column.dtype, pl.Date | pl.Datetime):
+        beyond = ~column.dt.year().is_between(DAYS_HELD[0].year, DAYS_HELD[1].year).fill_null(True)
+        if beyond.any():
+            what = f"{column.name} lies beyond {DAYS_HELD[0]} to {DAYS_HELD[1]}; correct it, or leave the row out"
+            return out, faults_of(beyond.to_numpy(), where, what)
     if isinstance(column.dtype, pl.Datetime):
         whole = column.to_physical().cast(pl.Int64) * _SCALE[column.dtype.time_unit]
         if column.dtype.time_zone is not None:
