@@ -102,8 +102,8 @@ def test_usual_names_are_taken_and_noted(symbol, time):
     """Where exactly one column can be meant, it is meant."""
     frame = bars().rename({"symbol": symbol, "timestamp": time, "close": "Close"})
     rows = read(frame, FeedConfig(prices="raw"))
-    pairs = ((symbol, "symbol"), (time, "timestamp"), ("Close", "close"))
-    assert tuple(f"prices.parquet: column {there} is taken for {name}" for there, name in pairs) == rows.notes
+    pairs = f"{symbol} for symbol, {time} for timestamp, Close for close"
+    assert (f"prices.parquet: columns are taken: {pairs}",) == rows.notes
 
 
 def test_two_columns_that_may_be_meant_are_not_guessed_between():

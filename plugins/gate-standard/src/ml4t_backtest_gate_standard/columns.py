@@ -90,7 +90,8 @@ class Arrangement:
             raise DataError(*self._problems)
         taken = [(name, column) for name, column in self.columns.items() if name != column]
         taken = [(name, column) for name, column in taken if name not in self._mapped]
-        self.notes = [f"{origin}: column {column} is taken for {name}" for name, column in taken]
+        pairs = ", ".join(f"{column} for {name}" for name, column in taken)
+        self.notes = [f"{origin}: columns are taken: {pairs}"] if taken else []
         self.shift = self._last_of_bar(config) if isinstance(config, FeedConfig) else 0
 
     def expressions(self, config: FeedConfig | SignalConfig) -> list[pl.Expr]:
