@@ -165,3 +165,22 @@ def test_files_with_and_without_a_zone_are_not_read_as_one(tmp_path, order):
     )
     with pytest.raises(DataError, match=r"known_at has a zone in zoned.parquet and none in naive.parquet; write them"):
         ParquetSignalSource(config, make_setup("predictions", tmp_path)).open(Window())
+
+
+def test_further_files_may_differ_where_nothing_is_lost(tmp_path):
+    """One file per month, of which a later one holds whole numbers, narrower ones, or stamps in another zone."""
+    first = pl.DataFrame({"symbol": ["A"], "known_at": [MOMENT], "score": [1.5], "rank": [1]})
+    later = [
+        first.with_columns(known_at=pl.col("known_at").dt.convert_time_zone("Asia/Tokyo"), score=pl.lit(2)),
+        first.with_columns(known_at=pl.col("known_at").dt.cast_time_unit("ms"), rank=pl.lit(3, pl.Int8)),
+        first.with_columns(symbol=pl.col("symbol").cast(pl.Categorical), score=pl.lit(2.5, pl.Float32)),
+    ]
+    for number, frame in enumerate([first, *later]):
+        frame = frame.with_columns(pl.col("known_at").dt.offset_by(f"{number}d"))
+        frame.write_parquet(tmp_path / f"{number}.parquet")
+    source = ParquetSignalSource(ParquetSignalConfig(path=str(tmp_path)), make_setup("predictions", tmp_path))
+    source.open(Window())
+    (batch,) = source.batches()
+    assert [MOMENT + timedelta(days=number) for number in range(4)] == batch["known_at"].to_list()
+    assert [1.5, 2.0, 1.5, 2.5] == batch["score"].to_list()
+    assert [1, 1, 3, 1] == batch["rank"].to_list()

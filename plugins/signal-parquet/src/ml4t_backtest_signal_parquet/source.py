@@ -74,9 +74,20 @@ class ParquetSignalSource(CheckedSource, SignalSource):
         # Only object stores have globs and folders; an asterisk in the name of a local file is a letter.
         places = [str(file) for file in files]
         glob = any("://" in place and ("*" in place or place[-1] == "/") for place in places)
+        options["cast_options"] = _alike()
         return pl.scan_parquet(places, glob=glob, storage_options=dict(self._config.storage_options) or None, **options)
 
     @property
     def _origin(self) -> str:
         path = self._config.path
         return path if isinstance(path, str) else ", ".join(path)
+
+
+def _alike() -> pl.ScanCastOptions:
+    """Return how the types of further files may differ from those of the first one: without loss only."""
+    return pl.ScanCastOptions(
+        integer_cast=("upcast", "allow-float"),
+        float_cast="upcast",
+        datetime_cast=("millisecond-upcast", "microsecond-upcast", "convert-timezone"),
+        categorical_to_string="allow",
+    )
