@@ -113,6 +113,16 @@ def test_a_frame_has_the_ends_of_bars_and_a_column_per_symbol(ask):
     same([15, 24, np.nan], filled[6].drop("timestamp").to_numpy()[-1])
 
 
+@pytest.mark.parametrize("fill", [None, 0, "0s"])
+def test_no_bars_are_an_empty_answer(ask, fill):
+    """As where a number of bars is computed."""
+    for question in (
+        lambda context: len(context.history_frame("close", 0, fill=fill)),
+        lambda context: len(context.history("close", 0, fill=fill)),
+    ):
+        assert {0} == set(ask(question).values())
+
+
 def test_what_lies_further_back_than_declared_is_refused(ask):
     """The message has the line to add."""
     for question in (

@@ -140,7 +140,7 @@ def formed_at(released: Released, bars: int, width: int) -> NDArray[np.int64]:
     """
     have = min(bars, len(released._starts))
     starts = released._starts[len(released._starts) - have :]
-    place = slice(starts[0] if have else 0, released.count)
+    place = slice(starts[0] if have else released.count, released.count)
     if have == bars and released._full_run >= bars and released._width == width:
         return released._times[0, place].reshape(bars, width)
     out = np.zeros((bars, width), np.int64)
