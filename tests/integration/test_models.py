@@ -235,6 +235,9 @@ def test_a_model_is_not_asked_before_its_training_is_over():
 
     run(model, trained_through="2024-01-05", horizon="2d", embargo="1d")
     assert datetime(2024, 1, 9, tzinfo=UTC) == asked[0]
+    asked.clear()
+    run(model, trained_through="9999-12-31")  # which no day follows
+    assert [] == asked
 
 
 def test_the_view_reads_and_cannot_order():

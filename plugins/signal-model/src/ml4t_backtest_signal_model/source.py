@@ -212,8 +212,9 @@ def _instant(moment: date | datetime | None, where: str) -> int:
     """Return UTC ns; of a date the end of its UTC day, and 0 for None."""
     if moment is None:
         return 0
+    later = timedelta(0)
     if not isinstance(moment, datetime):
-        moment = datetime.combine(moment, time(), UTC) + timedelta(days=1)
+        moment, later = datetime.combine(moment, time(), UTC), timedelta(days=1)
     if moment.tzinfo is None:
         raise RunFileError(f"{where}: trained_through {moment.isoformat()} has no zone: add one, such as Z")
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC) + later) // timedelta(microseconds=1) * 1000
