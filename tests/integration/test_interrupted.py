@@ -43,7 +43,8 @@ class Trading(Strategy):
         if self.how == "raise":
             raise ValueError(f"lost in {here}")
         for _ in range(2 if self.how == "twice" else 1):
-            os.kill(os.getpid(), signal.SIGKILL if self.how == "kill" else signal.SIGINT)
+            signals = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM}
+            os.kill(os.getpid(), signals.get(self.how, signal.SIGINT))
 
     def on_start(self, context):
         context.schedule(self.scheduled, "daily", at="12:00")
@@ -159,6 +160,17 @@ def test_a_second_ctrl_c_stops_at_once(folder, capsys):
     assert "interrupted" == manifest["status"]
     assert 7 == tables["fills"].height
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_termination_ends_the_command_as_ctrl_c_does(folder, capsys):
+    """A time limit, a container or a service manager sends it; afterwards it means what it meant before."""
+    before = signal.getsignal(signal.SIGTERM)
+    assert INTERRUPTED == main([*command("on_slice", "terminate"), "--set", "feed.0.stream=true"])
+    manifest, tables = recorded(folder / "runs" / "short")
+
+    assert ("interrupted", "stopped by the user") == (manifest["status"], manifest["error"])
+    assert 7 <= tables["fills"].height <= 8
+    assert before == signal.getsignal(signal.SIGTERM)
 
 
 def test_ctrl_c_before_the_run_leaves_nothing(folder, capsys):

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from ml4t.backtest.errors import BacktestError, InputError, RunInterrupted
 from ml4t_backtest_cli import checking, listing, running
@@ -36,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not given or given[0] not in subcommands.choices:
             _add_plugin_commands(subcommands)
         arguments = parser.parse_args(given)
-        return int(arguments.function(arguments))
+        with _termination_as_interrupt():
+            return int(arguments.function(arguments))
     except SystemExit as stop:  # argparse: usage errors and --help
         return stop.code if isinstance(stop.code, int) else INPUT
     except InputError as error:
@@ -50,6 +54,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         text = str(error) if isinstance(error, BacktestError) else f"{type(error).__name__}: {error}"
         return _report(error, [text, *getattr(error, "__notes__", ())], FAILED, show_traceback)
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM, which time limits and containers send, end a command as Ctrl-C does: temporary files go with it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
 def _report(error: BaseException, problems: Sequence[str], code: int, show_traceback: bool) -> int:
