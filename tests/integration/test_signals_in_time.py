@@ -123,6 +123,20 @@ def test_signals_known_before_the_first_bar_are_released_in_order_and_hold_at_it
     assert ["refused", "refused"] == fates(result)
 
 
+@pytest.mark.parametrize(("valid_for", "held"), [("2d", 2.0), ("1d", None), ("100000d", 2.0)])
+def test_what_was_known_before_the_start_holds_there_as_long_as_it_is_valid(valid_for, held):
+    """A weekly prediction of the day before is not lost by a run that starts between two of them, warm-up or not."""
+    signals = rows(("A", at(1, 5), at(1, 6), 1.0), ("A", at(2, 5), at(2, 6), 2.0), ("A", at(6, 5), at(6, 6), 3.0))
+    strategy = Watcher()
+    signal = {"use": "frame", "frame": signals, "valid_for": valid_for}
+    settings = {"prices": bars(hours=120), "bar": "1h", "stamp": "open", "start": at(4)}
+    result = Engine(**settings, signal=[signal], strategy=strategy).run()
+    first = strategy.slices[at(4, 1)][0]["A"]
+    assert np.isnan(first) if held is None else first == held
+    assert [] == [moment for moment, *_ in strategy.batches if moment < at(4)]
+    assert {"1d": 1, "2d": 2, "100000d": 3}[valid_for] == result.signals.height
+
+
 def test_signals_known_after_the_last_bar_are_released_and_no_longer_traded():
     """The order they lead to finds no price."""
     result, strategy = run(rows(("A", at(6), at(6), 1.0)), buy="A")

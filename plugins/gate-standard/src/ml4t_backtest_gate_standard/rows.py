@@ -28,6 +28,7 @@ from ml4t_backtest_gate_standard.zones import refuse_mixed_zones
 
 __all__ = ["OpenRows", "open_rows"]
 
+_EVER = -(2**62)  # what reaches back further, in ns, has no beginning
 _HEAD = 1_000  # rows that say whether stamps are session labels
 
 
@@ -291,9 +292,15 @@ def _edges(dtype: pl.DataType, window: Window, config: SourceConfig, origin: str
         start = datetime(day.year, day.month, day.day, tzinfo=zone if own else UTC)
         return (start - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1) * 10**6
 
-    delays = {"latency": config.latency, "grace": config.grace if isinstance(config, FeedConfig) else None}
+    delays = {"latency": config.latency}
+    if isinstance(config, FeedConfig):
+        delays["grace"] = config.grace
+    if isinstance(config, SignalConfig):
+        delays["valid_for"] = config.valid_for  # what was known before, and still holds
     delay = sum(parse_duration(text, f"{origin}: {key}") for key, text in delays.items() if text)
-    first = None if window.first is None else midnight(window.first - delay, 0)
+    first = None
+    if window.first is not None and window.first - delay > _EVER:
+        first = midnight(window.first - delay, 0)
     return first, None if window.last is None else midnight(window.last, 1)
 
 
