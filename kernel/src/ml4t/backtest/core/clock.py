@@ -197,10 +197,10 @@ class Clock:
         known = [part.known_at for part in parts]
         opens, closes = self._session_events(known, cut, final)
         table = self.sessions
-        known_once = [stamps[np.flatnonzero(np.diff(stamps, prepend=-1))] for stamps in known]
+        known_once = [part.known_at[:: part.width] if part.width else _once(part.known_at) for part in parts]
         stamps = [*known_once, table.open[opens] if self.wants_opens else known[0][:0], table.close[closes]]
         merged = np.sort(np.concatenate(stamps), kind="stable")
-        instants = merged[np.flatnonzero(np.diff(merged, prepend=-1))]
+        instants = _once(merged)
         chunk = Chunk(instants.tolist(), [])
         if self.wants_opens:
             where = np.searchsorted(instants, table.open[opens])
@@ -249,10 +249,8 @@ class Clock:
                 self._next_id += 1
                 chunk.new_symbols.setdefault(instant, []).append(names[code])
 
-    def _encode(self, symbols: pl.Series) -> NDArray[np.int32]:
-        """Return private codes of symbol names; they say nothing about ids until rows are released."""
-        symbols = symbols.cast(pl.Categorical)  # by a table that lasts as long as some series of its names
-        physical = symbols.to_physical().to_numpy()
+    def _encode(self, symbols: pl.Series, physical: NDArray[np.uint32]) -> NDArray[np.int32]:
+        """Return private codes of categories, given what names these; they say nothing about ids until release."""
         codes: NDArray[np.int32] = self._codes[np.minimum(physical, len(self._codes) - 1)]
         if len(codes) and codes.min() < 0:  # names that are new
             names = symbols.unique().cast(pl.String).sort()
@@ -266,3 +264,8 @@ class Clock:
             self._ranks = np.argsort(np.argsort(np.array(list(self._names)), kind="stable")).astype(np.int32)
             codes = self._codes[physical]
         return codes
+
+
+def _once(stamps: Ints) -> Ints:
+    """Return sorted stamps, each once."""
+    return stamps[np.flatnonzero(np.diff(stamps, prepend=-1))]

@@ -80,16 +80,8 @@ class Released:
         """
         if self.pending:
             self._sync()
-        first, size = self.count, stop - start
-        end = first + size
-        if end > self._symbol.size:
-            self._roll(size)
-            first, end = self.count, self.count + size
-        self._values[:, first:end] = rows.values[:, start:stop]
-        self._symbol[first:end] = rows.symbol[start:stop]
-        self._times[0, first:end] = rows.event_time[start:stop]
-        self._times[1, first:end] = rows.known_at[start:stop]
-        self._close_slice(first, end, full)
+        first = self._copy(rows, start, stop)
+        self._close_slice(first, first + stop - start, full)
 
     def catch_up(self, rows: Rows, starts: Sequence[int], stop: int) -> None:
         """Copy in bulk the rows whose events were delivered but never asked for as columns.
@@ -104,6 +96,17 @@ class Released:
         if start == stop:
             return
         starts = starts[bisect_left(starts, start) :]
+        first = self._copy(rows, start, stop)
+        if len(starts) > 1:  # all but the last instant at once
+            width = starts[-1] - starts[-2] if self.pending_full else 0
+            same = self.pending_full and width == self._width
+            self._full_run = self._full_run + len(starts) - 1 if same else len(starts) - 1 if width else 0
+            self._width = width
+            self._starts += [first + place - start for place in starts[:-1]]
+        self._close_slice(first + starts[-1] - start, first + stop - start, self.pending_full)
+
+    def _copy(self, rows: Rows, start: int, stop: int) -> int:
+        """Copy rows behind those that are there, which are not yet counted; return the place of the first."""
         if self.count + stop - start > self._symbol.size:
             self._roll(stop - start)
         first, end = self.count, self.count + stop - start
@@ -111,14 +114,7 @@ class Released:
         self._symbol[first:end] = rows.symbol[start:stop]
         self._times[0, first:end] = rows.event_time[start:stop]
         self._times[1, first:end] = rows.known_at[start:stop]
-        shift = first - start
-        if len(starts) > 1:  # all but the last instant at once
-            width = starts[-1] - starts[-2] if self.pending_full else 0
-            same = self.pending_full and width == self._width
-            self._full_run = self._full_run + len(starts) - 1 if same else len(starts) - 1 if width else 0
-            self._width = width
-            self._starts += [place + shift for place in starts[:-1]]
-        self._close_slice(starts[-1] + shift, end, self.pending_full)
+        return first
 
     def _close_slice(self, first: int, end: int, full: bool) -> None:
         if full and end - first == self._width:
@@ -192,17 +188,18 @@ class Released:
         return out
 
     def _make_dense(self, field: str) -> Floats:
-        width = len(self._state.symbols)
-        row = self.spec.fields.index(field)
-        if not self._starts:
-            out = np.full(width, np.nan)
-        elif self._full_run and self._width == width:
-            out = self._values[row, self._starts[-1] : self.count]
-        else:
-            out = np.full(width, np.nan)
-            place = slice(self._starts[-1], self.count)
-            out[self._symbol[place]] = self._values[row, place]
+        place, width = self._newest_rows(), len(self._state.symbols)
+        out = self._values[self.spec.fields.index(field), place]
+        if not self._full_run or self._width != width:
+            newest, out = out, np.full(width, np.nan)
+            out[self._symbol[place]] = newest
         return _read_only(out)
+
+    def _newest_rows(self) -> slice:
+        """Return the place of the newest instant's rows."""
+        if self.pending:
+            self._sync()
+        return slice(self._starts[-1] if self._starts else 0, self.count)
 
     def updated(self) -> NDArray[np.bool_]:
         """Return which symbols the newest instant has a row for, bool (n,)."""
@@ -212,15 +209,12 @@ class Released:
 
     def symbol_ids(self) -> NDArray[np.int32]:
         """Return the symbols of the newest instant's rows, int32, in the order of release."""
-        if self.pending:
-            self._sync()
-        return _read_only(self._symbol[self._starts[-1] if self._starts else 0 : self.count])
+        return _read_only(self._symbol[self._newest_rows()])
 
     def column(self, field: str) -> Floats:
         """Return a field of the newest instant's rows, float64, in the order of ``symbol_ids``."""
-        if self.pending:
-            self._sync()
-        return _read_only(self._values[self.row(field), self._starts[-1] if self._starts else 0 : self.count])
+        place = self._newest_rows()
+        return _read_only(self._values[self.row(field), place])
 
     def history(self, field: str, bars: int) -> Floats:
         """Return the last ``bars`` instants of a field, float64 (bars, n), oldest first, NaN where no row.

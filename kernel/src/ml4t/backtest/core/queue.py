@@ -35,6 +35,7 @@ class Rows:
         symbol: int32 (n,), symbol ids of the run.
         values: float64 (n_fields, n), C-contiguous; row f is ``spec.fields[f]``; unknown is NaN.
         ohlcv: int64 (5,), row of ``values`` for open, high, low, close, volume, -1 where there is none.
+        width: Rows of each instant where all instants have the same symbols in the same order; else 0.
     """
 
     spec: SourceSpec
@@ -44,13 +45,15 @@ class Rows:
     symbol: NDArray[np.int32]
     values: NDArray[np.float64]
     ohlcv: Ints
+    width: int = 0
 
     def __len__(self) -> int:
         return len(self.known_at)
 
     def slice(self, start: int, stop: int) -> Rows:
-        """Return the rows ``start:stop`` as views."""
-        return Rows(self.spec, *(column[..., start:stop] for column in self._columns), self.ohlcv)  # type: ignore[call-arg]  # one of each
+        """Return the rows ``start:stop``, neither of which is within an instant, as views."""
+        columns = (column[..., start:stop] for column in self._columns)
+        return Rows(self.spec, *columns, self.ohlcv, self.width)  # type: ignore[arg-type, call-arg]  # one of each
 
     @property
     def _columns(self) -> tuple[NDArray[Any], ...]:
@@ -59,12 +62,12 @@ class Rows:
     def join(self, other: Rows) -> Rows:
         """Return these rows and then the other's, copied."""
         pairs = zip(self._columns, other._columns, strict=True)
-        return Rows(self.spec, *(np.concatenate(pair, axis=-1) for pair in pairs), self.ohlcv)  # type: ignore[call-arg]  # one of each
+        return Rows(self.spec, *(np.concatenate(pair, axis=-1) for pair in pairs), self.ohlcv)  # type: ignore[arg-type, call-arg]  # one of each
 
     def take(self, order: Ints) -> Rows:
         """Return the rows in another order, copied."""
         columns = (np.ascontiguousarray(column[..., order]) for column in self._columns)
-        return Rows(self.spec, *columns, self.ohlcv)  # type: ignore[call-arg]  # one of each
+        return Rows(self.spec, *columns, self.ohlcv)  # type: ignore[arg-type, call-arg]  # one of each
 
 
 class Queue:
@@ -140,18 +143,23 @@ class Queue:
         order = known_at if self._rule.convention == "known_at" else event_time
         if self._rule.period_ns and "known_at" in frame.columns:
             self._clock.late_rows[self.spec.name] += int((known_at > event_time + self._delay).sum())
-        if known_at.min() < self._clock._cut or order[0] < self._newest or (order[1:] < order[:-1]).any():
+        ordered = bool((order[1:] >= order[:-1]).all())
+        if known_at.min() < self._clock._cut or order[0] < self._newest or not ordered:
             late = known_at < self._clock._cut
             self._take_late(frame, late | (order < np.append(self._newest, order[:-1])), late)
-            known_at = np.maximum(known_at, self._clock._cut)
+            known_at, ordered = np.maximum(known_at, self._clock._cut), False
         self._newest = max(self._newest, int(order.max()))
         self._read += len(frame)
         values = np.empty((len(self.spec.fields), len(frame)))
         for row, name in enumerate(self.spec.fields):
             values[row] = frame.get_column(name).cast(pl.Float64).to_numpy()  # null becomes NaN
-        names = frame.get_column("symbol")
-        symbol = self._clock._encode(names if self._clock.identify is None else self._clock.identify(names, event_time))
-        return Rows(self.spec, known_at, event_time, bar_start, symbol, values, self._ohlcv)
+        identify, names = self._clock.identify, frame.get_column("symbol")
+        # The table of categories lasts as long as some series of its names.
+        names = (identify(names, event_time) if identify else names).cast(pl.Categorical)
+        physical = names.to_physical().to_numpy()
+        width = _width(order, physical) if ordered and "known_at" not in frame.columns else 0
+        symbol = np.resize(self._clock._encode(names, physical[: width or None]), len(names))
+        return Rows(self.spec, known_at, event_time, bar_start, symbol, values, self._ohlcv, width)
 
     def _take_late(self, frame: pl.DataFrame, back: NDArray[np.bool_], late: NDArray[np.bool_]) -> None:
         if self._clock._late == "refuse":
@@ -168,6 +176,9 @@ class Queue:
     def _sort(self) -> None:
         """Put rows into the order of release; most sources are in it already."""
         rows = self._rows
+        ranks = self._clock._ranks[rows.symbol[: rows.width or 1]]
+        if rows.width and (ranks[1:] > ranks[:-1]).all():
+            return
         later = np.diff(rows.known_at)
         if self.spec.kind in ("quote", "trade"):
             if not (later < 0).any():
@@ -176,8 +187,6 @@ class Queue:
         else:
             rank = self._clock._ranks[rows.symbol]
             up, same = rank[1:] > rank[:-1], rank[1:] == rank[:-1]
-            if ((later > 0) | ((later == 0) & up)).all():
-                return
             if ((later > 0) | ((later == 0) & (up | (same & (np.diff(rows.event_time) >= 0))))).all():
                 return
             order = np.lexsort((rows.event_time, rank, rows.known_at))
@@ -187,6 +196,16 @@ class Queue:
         none = np.zeros(0, np.int64)
         values = np.zeros((len(self.spec.fields), 0))
         return Rows(self.spec, none, none, none, np.zeros(0, np.int32), values, self._ohlcv)
+
+
+def _width(order: Ints, codes: NDArray[np.uint32]) -> int:
+    """Return the rows of each instant where all have the same symbols in the same order, else 0; stamps only rise."""
+    width = int(np.searchsorted(order, order[0], side="right"))
+    if len(order) % width:
+        return 0
+    stamps, symbols = order.reshape(-1, width), codes.reshape(-1, width)
+    same = (stamps[:, 0] == stamps[:, -1]).all() and (stamps[1:, 0] > stamps[:-1, 0]).all()
+    return width if same and (symbols == symbols[0]).all() else 0
 
 
 def _pieces(batches: Iterable[object]) -> Iterator[pl.DataFrame]:

@@ -108,10 +108,9 @@ def derive(rule: StampRule, frame: pl.DataFrame, sessions: SessionTable, *, firs
         sizes = np.diff(firsts, append=len(days))
         start, end = (np.repeat(edge(days[firsts]), sizes) for edge in (sessions.label_open, sessions.label_close))
     else:
-        stamps, period, closing = instants("timestamp"), rule.period_ns or 0, rule.convention == "close"
-        begin = stamps - period if closing else stamps
-        start, end = begin, begin + period
-    known_at = end + (delay := rule.latency_ns + rule.grace_ns)
+        stamps, period = instants("timestamp"), rule.period_ns or 0
+        start, end = (stamps - period, stamps) if rule.convention == "close" else (stamps, stamps + period)
+    known_at = end + delay if (delay := rule.latency_ns + rule.grace_ns) else end
     if "known_at" in frame.columns:
         known_at = np.maximum(known_at, instants("known_at"))
         if rule.convention == "label":

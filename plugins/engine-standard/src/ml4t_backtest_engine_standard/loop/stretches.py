@@ -27,8 +27,12 @@ def instants_of(events: Sequence[MarketEvent], bounds: list[int]) -> Iterator[Se
 
 def full_instants(source: SourceRows) -> list[bool]:
     """Return per instant whether its rows are exactly the symbols 0, 1, 2 … in order."""
+    rows = source.rows
+    if rows.width:
+        first = rows.symbol[: rows.width]
+        return [bool((first == np.arange(len(first))).all())] * (len(source.bounds) - 1)
     bounds = np.array(source.bounds)
-    wrong = source.rows.symbol != np.arange(len(source.rows)) - np.repeat(bounds[:-1], np.diff(bounds))
+    wrong = rows.symbol != np.arange(len(rows)) - np.repeat(bounds[:-1], np.diff(bounds))
     sums = np.concatenate([[0], np.cumsum(wrong)])
     return (sums[bounds[1:]] == sums[bounds[:-1]]).tolist()  # type: ignore[no-any-return]  # numpy says Any
 
