@@ -51,7 +51,10 @@ class ParquetTable(TableSource):
         try:
             return pl.concat(frames, how="diagonal_relaxed")
         except pl.exceptions.PolarsError as error:
-            raise DataError(f"{self._config.path}: the files differ in their columns: {error}") from error
+            path = self._config.path
+            origin = path if isinstance(path, str) else ", ".join(path)
+            fault = str(error).partition("\n")[0]
+            raise DataError(f"{origin}: the files differ in their columns: {fault}; write them alike") from error
 
     def digest(self) -> str:
         """SHA-256 (hex) of the files' bytes; of URLs, that of the columns."""
