@@ -106,6 +106,34 @@ def test_rows_shuffled_within_a_stamp_come_out_the_same(kit):
     assert [2.0, 4.0] == [row[3] for row in expected[:2]]
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [(0, "A", 1), (0, "B", 2), (1, "A", 3), (1, "B", 4), (2, "A", 5), (2, "B", 6)],
+        [(0, "B", 1), (0, "A", 2), (1, "B", 3), (1, "A", 4), (2, "B", 5), (2, "A", 6)],
+        [(0, "A", 1), (0, "B", 2), (1, "B", 3), (1, "A", 4), (2, "A", 5), (2, "B", 6)],
+        [(0, "A", 1), (0, "B", 2), (1, "A", 3), (1, "C", 4), (2, "A", 5), (2, "B", 6)],
+        [(0, "A", 1), (0, "B", 2), (1, "A", 3), (2, "A", 4), (2, "B", 5), (2, "C", 6)],
+        [(0, "A", 1), (0, "B", 2), (1, "A", 3), (2, "A", 4), (3, "A", 5), (3, "B", 6)],
+        [(0, "A", 1), (1, "A", 2), (2, "A", 3)],
+    ],
+    ids=["alike", "alike, not by name", "in turn", "other symbols", "other sizes", "shifted", "one symbol"],
+)
+@pytest.mark.parametrize("batch", [0, 2, 4])
+def test_bars_come_by_time_and_name_however_alike_their_instants_are(kit, rows, batch):
+    """Instants with the same symbols in the same order are looked at as one."""
+    bars = pl.DataFrame(
+        {
+            "timestamp": [START + timedelta(minutes=minute) for minute, _, _ in rows],
+            "symbol": [name for _, name, _ in rows],
+            "close": [float(value) for _, _, value in rows],
+        }
+    )
+    clock = Clock([kit.Source(bars, bar="1m", stamp="close", batch=batch)], always_open())
+    expected = [(ns(START) + minute * MINUTE, 0, name, value) for minute, name, value in sorted(rows)]
+    assert expected == released(clock)[0]
+
+
 def test_trades_keep_the_order_of_their_source(kit):
     """Prints of one stamp happened in the order in which they were written."""
     frame = signal_frame([(1, "B", 1), (1, "A", 2), (1, "B", 3)]).rename({"x": "price"})

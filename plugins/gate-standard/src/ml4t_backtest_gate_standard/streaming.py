@@ -91,11 +91,11 @@ def cut_at_instants(pieces: Iterator[pl.DataFrame], time: str, rows: int) -> Ite
     for piece in pieces:
         frame = piece if rest is None else pl.concat([rest, piece])
         stamps = frame[time].cast(pl.Int64).to_numpy()
-        edges = np.flatnonzero(stamps[1:] != stamps[:-1]) + 1
-        start, end = 0, int(edges[-1]) if len(edges) else 0
+        start, end = 0, int(np.searchsorted(stamps, stamps[-1]))
         while start < end:
-            last, next_ = np.searchsorted(edges, [start + rows, start], side="right") - [1, 0]
-            stop = int(edges[max(last, next_)])
+            stop = int(np.searchsorted(stamps, stamps[min(start + rows, end)]))
+            if stop <= start:
+                stop = int(np.searchsorted(stamps, stamps[start], side="right"))
             yield frame.slice(start, stop - start).rechunk()
             start = stop
         rest = frame.slice(end)
