@@ -16,7 +16,13 @@ from ml4t.backtest.errors import DataError, InputError, RunFileError
 from ml4t.backtest.interfaces import SourceSpec, TableSource
 from ml4t_backtest_engine_standard.assembly.config import Errors
 from ml4t_backtest_engine_standard.assembly.intervals import is_intervals, split_intervals
-from ml4t_backtest_engine_standard.assembly.stamps import DAYS_HELD, SYMBOLS, find_column, stamp_rows
+from ml4t_backtest_engine_standard.assembly.stamps import (
+    DAYS_HELD,
+    SYMBOLS,
+    find_column,
+    plain_keys,
+    stamp_rows,
+)
 from ml4t_backtest_engine_standard.assembly.tables import Tables, faults_of
 
 __all__ = ["MEMBER", "FactTable", "Field", "FieldKind", "FoundTable", "find_tables", "read_facts"]
@@ -152,7 +158,7 @@ def read_facts(
     for each in found:
         try:
             assert each.source is not None
-            rows, sessions = tables.read(each.source, each.where), calendar(each.calendar or "")
+            rows, sessions = plain_keys(tables.read(each.source, each.where)), calendar(each.calendar or "")
             if each.members and is_intervals(rows):
                 symbol, *times, member = split_intervals(rows, sessions, f"table {each.name}", each.timezone)
                 facts.append(_in_order(each, symbol, times[0], times[1], {MEMBER: Field("flag", member)}))

@@ -13,7 +13,7 @@ from ml4t.backtest.core.sessions import DAY_NS, Integers, SessionTable
 from ml4t.backtest.core.stamps import Convention, StampRule, derive, parse_duration
 from ml4t.backtest.errors import DataError
 
-__all__ = ["DAYS_HELD", "SYMBOLS", "as_days", "check_zone", "find_column", "stamp_rows"]
+__all__ = ["DAYS_HELD", "SYMBOLS", "as_days", "check_zone", "find_column", "plain_keys", "stamp_rows"]
 
 DAYS_HELD: Final = (date(1678, 1, 1), date(2261, 12, 31))  # first and last day that ns can hold in whole years
 SYMBOLS: Final = ("symbol", "asset", "ticker")
@@ -26,6 +26,18 @@ _ZONE: Final = 'timezone = "America/New_York"   # the zone in which they were wr
 def find_column(rows: pl.DataFrame, names: Sequence[str]) -> str | None:
     """Return the first of these names that a column has."""
     return next((name for name in names if name in rows.columns), None)
+
+
+def plain_keys(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows whose columns of tickers and stamps are called as the run calls them, whatever case they come in."""
+    plain = {column: column.strip().lower().replace(" ", "_") for column in rows.columns}
+    once = {column: name for column, name in plain.items() if [*plain.values()].count(name) == 1}
+    groups: list[Sequence[str]] = [SYMBOLS, ("known_at",), ("event_time",)]
+    if not {"known_at", "event_time"} & {*once.values()}:
+        groups.append(_BARE)
+    missing = [name for group in groups if not {*group} & {*rows.columns} for name in group]
+    names = {column: name for column, name in once.items() if name in missing}
+    return rows.rename(names)
 
 
 def stamp_rows(
