@@ -83,8 +83,9 @@ class CSVTable(TableSource):
         except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             raise DataError(f"{origin}: cannot be read as CSV: {error}") from error
         frame = rename_columns(text, self._config.columns, origin).with_columns(pl.all().str.strip_chars())
-        stamps = [self._stamps(frame[name], origin) for name in frame.columns if name in _STAMPS]
-        rest = [name for name in frame.columns if name not in (*_STAMPS, *_TEXT)]
+        plain = {name: name.strip().lower().replace(" ", "_") for name in frame.columns}
+        stamps = [self._stamps(frame[name], origin) for name in frame.columns if plain[name] in _STAMPS]
+        rest = [name for name in frame.columns if plain[name] not in (*_STAMPS, *_TEXT)]
         return frame.with_columns(*stamps, *(_values(frame[name]) for name in rest))
 
     def _stamps(self, text: pl.Series, origin: str) -> pl.Series:
