@@ -1,5 +1,6 @@
 """Rows between a source's batches and their release."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
@@ -49,6 +50,16 @@ def test_frames_are_read_piece_by_piece(kit, monkeypatch, piece):
     rows, names, most = released(kit.Source(frame_of(ROWS), bar="1m", stamp="open"))
     assert whole[:2] == (rows, names)
     assert most <= piece + 5 < whole[2]
+
+
+def test_an_instant_of_a_whole_batch_is_not_cut(kit, monkeypatch):
+    """However many rows it has: a source that promises whole instants is taken at its word."""
+    frame = frame_of([(minute, symbol) for minute in range(4) for symbol in "ABCDE"])
+    expected = released(kit.Source(frame, bar="1m", stamp="open", batch=5))
+    monkeypatch.setattr(queue, "_PIECE", 3)
+    source = kit.Source(frame, bar="1m", stamp="open", batch=5)
+    source._spec = replace(source.spec, whole=True)
+    assert expected[:2] == released(source)[:2]
 
 
 def test_symbols_of_a_dictionary_are_those_of_its_texts(kit):

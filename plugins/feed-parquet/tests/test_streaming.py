@@ -137,6 +137,50 @@ def test_a_fault_ends_the_stream_with_its_row(folder):
     assert said[0] == said[1]
 
 
+@pytest.mark.parametrize("sort", [False, True])
+@pytest.mark.parametrize("stamp", [None, datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)])
+def test_a_stamp_without_a_place_in_time_ends_the_sorting_with_its_row(folder, stamp, sort):
+    """Missing, or further off than instants go."""
+    frame = minutes().sort("symbol", "timestamp")
+    stamps = frame["timestamp"].to_list()
+    stamps[1200] = stamp  # the first of S3, beyond the rows that settle what stamps mean
+    frame = frame.with_columns(timestamp=pl.Series(stamps, dtype=pl.Datetime("us", "UTC")))
+    frame.write_parquet(folder / "bars.parquet", row_group_size=100)
+    with pytest.raises(DataError, match=r"bars.parquet row 1200 \(S3, .* every row needs one between 1678 and 2261"):
+        drained(opened(folder, sort=sort))
+    assert [] == threads() == list((folder / "temporary").iterdir())
+
+
+@pytest.mark.parametrize("order", [("timestamp", "symbol"), ("symbol", "timestamp")])
+def test_a_file_that_is_cut_short_while_it_is_read_ends_the_run(folder, order):
+    """What of it is still decoded is not taken for all there is."""
+    minutes(4000).sort(order).write_parquet(folder / "bars.parquet", row_group_size=500)
+    feed = opened(folder)
+    size = (folder / "bars.parquet").stat().st_size
+    with (folder / "bars.parquet").open("r+b") as file:
+        file.truncate(size // 2)
+    with pytest.raises(DataError, match=r"bars\.parquet: (was changed while the run went on|cannot be read)"):
+        drained(feed)
+    feed.close()
+    assert [] == threads()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("what", ["removed", "changed"])
+def test_there_is_no_digest_of_a_file_that_is_another_now(folder, what, stream):
+    """It would be that of rows that were not read."""
+    feed = opened(folder, stream=stream)
+    rows = sum(len(batch) for batch in feed.batches())
+    if what == "removed":
+        (folder / "bars.parquet").unlink()
+    else:
+        minutes(401).write_parquet(folder / "bars.parquet")
+    with pytest.raises(DataError, match=f"bars.parquet: was {what} while the run went on; run again"):
+        feed.digest()
+    feed.close()
+    assert 2000 == rows
+
+
 @pytest.mark.parametrize("order", [("timestamp", "symbol"), ("symbol", "timestamp")])
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_bar_that_ends_before_it_begins_ends_the_stream(folder, order, stream):

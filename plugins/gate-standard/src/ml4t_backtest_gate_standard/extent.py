@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
+from ml4t.backtest.errors import DataError
 from ml4t_backtest_gate_standard.footers import RowGroup, read_footers
 
 __all__ = ["Extent"]
@@ -50,10 +51,12 @@ class Extent:
         last = len(wanted) - wanted[::-1].index(True) if self.groups else 0
         self._start, self._length = (sum(group.rows for group in part) for part in (groups[:first], groups[first:last]))
         self.bytes_read = sum(size for _, size in self._spans())
-        self.bytes_total = sum(file.stat().st_size for file in dict.fromkeys(group.file for group in groups))
+        self._states = {file: _state(file) for file in dict.fromkeys(group.file for group in groups)}
+        self.bytes_total = sum(size for size, _ in self._states.values())
         self._digest = hashlib.sha256()
         self._thread: threading.Thread | None = None
         self._stopped, self._whole = threading.Event(), False
+        self._fault: OSError | None = None
 
     @classmethod
     def of(
@@ -89,11 +92,24 @@ class Extent:
         """Return the SHA-256 (hex) of the compressed bytes, in the order of the files; waits for the thread.
 
         It is empty where ``close`` was called before all was hashed.
+
+        Raises:
+            DataError: A file is no longer what it was when it was opened.
         """
         self.begin()
         assert self._thread is not None
         self._thread.join()
+        self.check_unchanged()
+        if self._fault is not None:
+            raise DataError(f"{self._fault.filename}: cannot be hashed: {self._fault.strerror}") from self._fault
         return "" if self._stopped.is_set() and not self._whole else self._digest.hexdigest()
+
+    def check_unchanged(self) -> None:
+        """Raise ``DataError`` where the size or the time of change of a file is not that of when it was opened."""
+        for file, state in self._states.items():
+            if _state(file) != state:
+                what = "was changed" if file.is_file() else "was removed"
+                raise DataError(f"{file.name}: {what} while the run went on; run again, and leave it as it is")
 
     def close(self) -> None:
         """End the thread, also before all is hashed."""
@@ -102,6 +118,13 @@ class Extent:
             self._thread.join()
 
     def _hash(self) -> None:
+        try:
+            self._whole = self._hash_files()
+        except OSError as error:  # raised again where the digest is asked for
+            self._fault = error
+
+    def _hash_files(self) -> bool:
+        """Hash all spans of the files; return whether nothing stopped it."""
         memory = memoryview(bytearray(_PART))
         for file, spans in groupby(self._spans_of_files(), key=lambda span: span[0]):
             with file.open("rb", buffering=0) as stream:
@@ -113,7 +136,7 @@ class Extent:
                             break
                         self._digest.update(memory[:count])
                         size -= count
-        self._whole = not self._stopped.is_set()
+        return not self._stopped.is_set()
 
     def _spans_of_files(self) -> Iterator[tuple[Path, int, int]]:
         """Yield file, start and size of what is read, chunks that touch each other as one."""
@@ -134,6 +157,15 @@ class Extent:
     def _spans(self) -> Iterator[tuple[int, int]]:
         for _, start, size in self._spans_of_files():
             yield start, size
+
+
+def _state(file: Path) -> tuple[int, int]:
+    """Return size in bytes and time of change in ns of a file; of one that is gone, what no file has."""
+    try:
+        found = file.stat()
+    except OSError:
+        return -1, -1
+    return found.st_size, found.st_mtime_ns
 
 
 def _may_have(

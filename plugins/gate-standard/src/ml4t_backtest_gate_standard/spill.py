@@ -21,6 +21,7 @@ ROW = "#row"  # column with each row's number in the source, for messages
 _BUCKET = 500_000  # rows sorted at a time
 _HELD = 500_000  # rows in memory before they are written
 _POINTS = 32
+_FIRST, _LAST = -9 * 10**18, 9 * 10**18  # ns that int64 holds with some room; later rows are refused as they come
 
 
 def bucket_edges(groups: Sequence[RowGroup], column: str) -> NDArray[np.int64]:
@@ -29,7 +30,8 @@ def bucket_edges(groups: Sequence[RowGroup], column: str) -> NDArray[np.int64]:
     for group in groups:
         chunk = group.chunks.get(column)
         if chunk is not None and isinstance(chunk.low, int) and isinstance(chunk.high, int):
-            points.append(np.linspace(chunk.low, chunk.high, _POINTS).astype(np.int64))
+            low, high = (min(max(edge, _FIRST), _LAST) for edge in (chunk.low, chunk.high))
+            points.append(np.linspace(low, high, _POINTS).astype(np.int64))
             weights.append(np.full(_POINTS, group.rows / _POINTS))
     if not points:
         return np.zeros(0, np.int64)

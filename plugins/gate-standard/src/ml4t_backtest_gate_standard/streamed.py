@@ -130,6 +130,18 @@ class StreamedRows:
         except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             fault = str(error).split("\n")[0]
             raise DataError(f"{self.spec.origin}: cannot be read: {fault}") from error
+        self.extent.check_unchanged()
+
+    def _numbered(self) -> Iterator[pl.DataFrame]:
+        """Yield the rows with their numbers, as long as every stamp has a place in time."""
+        time = self.keys[0]
+        for piece in self._pieces(self.plan.with_row_index(ROW)):
+            placed = piece[time].dt.year().is_between(1678, 2261).fill_null(False)
+            if not placed.all():
+                row = (~placed).arg_max() or 0
+                key = f"{self.place_of(piece[ROW][row])} ({piece['symbol'][row]}, {piece[time][row]})"
+                raise DataError(f"{key}: {time} is {piece[time][row]}; every row needs one between 1678 and 2261")
+            yield piece
 
     def _sorted(self, gate: RowGate, numbers: list[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         time = self.keys[0]
@@ -138,10 +150,9 @@ class StreamedRows:
             key = f"{self.place_of(piece[ROW][row])} ({piece['symbol'][row]}, {piece[time][row]})"
             return DataError(f"{key}: the stamps of this symbol go back; sort the rows, or add `sort = true`")
 
-        pieces = self._pieces(self.plan.with_row_index(ROW))
         edges = bucket_edges(self.extent.groups, self.stamps)
         back = None if self.sort else gone_back
-        for piece in sort_through_files(pieces, time=time, keys=self.keys, edges=edges, gone_back=back):
+        for piece in sort_through_files(self._numbered(), time=time, keys=self.keys, edges=edges, gone_back=back):
             # Rows of the piece before may be named too, as the first of two that are equal.
             numbers[:] = [*numbers[-1:], pl.DataFrame({ROW: piece[ROW], "#": range(gate.rows, gate.rows + len(piece))})]
             yield piece.drop(ROW)

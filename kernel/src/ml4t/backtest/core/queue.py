@@ -82,7 +82,7 @@ class Queue:
         self._delay = 0 if rule.convention == "known_at" else rule.latency_ns + rule.grace_ns
         self._table = clock.calendars.get(rule.calendar, clock.sessions)
         self._clock = clock
-        self._batches = _pieces(source.batches())
+        self._batches = _pieces(source.batches(), source.spec.whole)
         fields = list(self.spec.fields)
         self._ohlcv = np.array([fields.index(name) if name in fields else -1 for name in _OHLCV], np.int64)
         self._rows = self._empty()
@@ -208,10 +208,10 @@ def _width(order: Ints, codes: NDArray[np.uint32]) -> int:
     return width if same and (symbols == symbols[0]).all() else 0
 
 
-def _pieces(batches: Iterable[object]) -> Iterator[pl.DataFrame]:
-    """Cut batches whose stamps only rise, so that no more than a piece of them lies here in columns."""
+def _pieces(batches: Iterable[object], whole: bool) -> Iterator[pl.DataFrame]:
+    """Cut batches whose stamps only rise, so that no more than a piece lies here in columns; whole ones stay so."""
     for batch in batches:
         frame = batch if isinstance(batch, pl.DataFrame) else pl.DataFrame(batch)  # type: ignore[arg-type]  # Arrow stream
         stamps = [frame[name] for name in ("timestamp", "event_time", "known_at") if name in frame.columns]
-        rises = len(frame) > _PIECE and all(column.is_sorted() for column in stamps)
+        rises = not whole and len(frame) > _PIECE and all(column.is_sorted() for column in stamps)
         yield from frame.iter_slices(_PIECE) if rises else [frame]
