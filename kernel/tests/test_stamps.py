@@ -245,6 +245,21 @@ def test_a_null_or_distant_instant_is_refused_by_row(always, stamp, zone):
         derive(rule, stamps.to_frame(), always)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "far"), [(pl.Date, 2**31 - 1), (pl.Datetime("ms"), -(2**60)), (pl.Datetime("us"), 2**62)]
+)
+def test_a_stamp_beyond_the_years_of_python_is_shown_as_its_number(always, dtype, far):
+    """Files can hold such stamps, dates of Python cannot."""
+    stamps = pl.Series("timestamp", [19_000, far]).cast(dtype)
+    with pytest.raises(DataError, match=f"prices.parquet row 1: timestamp is {far}; every row needs one between"):
+        to_utc(
+            stamps if dtype == pl.Date else stamps.dt.replace_time_zone("UTC"),
+            always,
+            timezone=None,
+            origin="prices.parquet",
+        )
+
+
 def test_a_naive_column_without_a_zone_is_refused_by_name(always):
     """A second time column may be naive though the first is not."""
     with pytest.raises(DataError, match=r"column known_at has no zone; add to this source\n    timezone ="):

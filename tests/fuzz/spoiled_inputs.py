@@ -100,7 +100,7 @@ units = 1000
 VALUES = [
     "0", "-1", "1e400", "nan", "inf", "9223372036854775808", "-9223372036854775808", "true", '""', '"x"', "[]", "{}",
     "[[1]]", "[1, 'a']", "2024-02-30", "2024-01-01T00:00:00Z", "07:32:00", '"\\u0000"', '"' + "x" * 5000 + '"',
-    "{ a = { b = { c = 1 } } }", "[" * 200 + "]" * 200, '"../../etc/passwd"', '"http://127.0.0.1:1/x.parquet"', "0xff",
+    "{ a = { b = { c = 1 } } }", "[" * 200 + "]" * 200, '"../../etc/passwd"', '"ftp://127.0.0.1:1/x.parquet"', "0xff",
 ]  # fmt: skip
 TYPES = [
     pl.Int8, pl.UInt64, pl.Float32, pl.Boolean, pl.String, pl.Binary, pl.Categorical, pl.Null, pl.Time, pl.Date,

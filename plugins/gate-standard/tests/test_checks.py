@@ -238,6 +238,21 @@ def test_rows_are_named_as_the_source_says():
     assert ["b.parquet row 101 (A, 2024-01-03): volume is negative; correct it"] == gate.errors
 
 
+@pytest.mark.parametrize(
+    ("dtype", "far", "shown"),
+    [
+        (pl.Date, 2_932_896, "9999-12-31"),
+        (pl.Date, 2**31 - 1, "2147483647 days since 1970"),
+        (pl.Datetime("us", "UTC"), -(2**60), "-1152921504606846976 us since 1970"),
+    ],
+)
+def test_a_stamp_too_far_off_is_refused_by_row(dtype, far, shown):
+    """Wherever it stands, also beyond the years that Python has."""
+    stamps = pl.Series([far, 19_000, 19_001, 19_002]).cast(dtype)
+    expected = f"prices.parquet row 0 (A, {shown}): timestamp is {shown}; every row needs one between 1678 and 2261"
+    assert [expected] == gate_of(bars(timestamp=stamps)).errors
+
+
 def test_a_zoned_stamp_is_shown_with_its_zone():
     """Who looks for the row has to know which time is meant."""
     stamp = datetime(2024, 1, 2, 14, 30, tzinfo=UTC)

@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ml4t.backtest.errors import DataError
+from ml4t_backtest_gate_standard.bounds import BOUNDS, has_place, show_stamp
 from ml4t_backtest_gate_standard.findings.finding import Finding
 from ml4t_backtest_gate_standard.findings.judge import Judge
 from ml4t_backtest_gate_standard.skim import is_plain
@@ -95,6 +96,10 @@ class RowGate:
             self._fault("missing-key", missing, f"no {name}", "give each row one, or leave the row out")
             if missing.any():
                 return
+        if not (placed := has_place(frame[self.time_column])).all():
+            what = f"{self.time_column} is {show_stamp(frame[self.time_column], (~placed).arg_max() or 0)}"
+            self._fault("missing-key", (~placed).to_numpy(), what, BOUNDS)
+            return
         if frame.height:
             self._check_order(frame)
             self._check_known(frame)
@@ -146,6 +151,8 @@ class RowGate:
         )
         if plain:
             stamps = frame[self.time_column]
+            if not has_place(pl.concat([stamps.head(1), stamps.tail(1)])).all():  # those between lie nearer
+                return False
             self._see_midnights(stamps)
             keys = [name for name in ("symbol", "event_time") if name in frame.columns]
             self._tail = frame.filter(stamps == stamps[-1]).select(pl.col(keys), pl.col(self.time_column).alias("#"))
@@ -278,7 +285,7 @@ class RowGate:
         finding.rows += tuple(f"{self._place(int(row))} {self._key(int(row))}" for row in rows)
 
     def _key(self, row: int) -> str:
-        return f"({self._frame['symbol'][row]}, {self._frame[self.time_column][row]})"
+        return f"({self._frame['symbol'][row]}, {show_stamp(self._frame[self.time_column], row)})"
 
     def _place(self, row: int) -> str:
         number = self.rows - self._frame.height + row

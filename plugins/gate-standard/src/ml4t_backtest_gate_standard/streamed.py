@@ -9,6 +9,7 @@ import polars as pl
 
 from ml4t.backtest.errors import DataError
 from ml4t.backtest.interfaces import SourceSpec
+from ml4t_backtest_gate_standard.bounds import BOUNDS, has_place, show_stamp
 from ml4t_backtest_gate_standard.checks import RowGate
 from ml4t_backtest_gate_standard.extent import Extent
 from ml4t_backtest_gate_standard.footers import in_order
@@ -136,11 +137,11 @@ class StreamedRows:
         """Yield the rows with their numbers, as long as every stamp has a place in time."""
         time = self.keys[0]
         for piece in self._pieces(self.plan.with_row_index(ROW)):
-            placed = piece[time].dt.year().is_between(1678, 2261).fill_null(False)
-            if not placed.all():
+            if not (placed := has_place(piece[time])).all():
                 row = (~placed).arg_max() or 0
-                key = f"{self.place_of(piece[ROW][row])} ({piece['symbol'][row]}, {piece[time][row]})"
-                raise DataError(f"{key}: {time} is {piece[time][row]}; every row needs one between 1678 and 2261")
+                stamp = show_stamp(piece[time], row)
+                key = f"{self.place_of(piece[ROW][row])} ({piece['symbol'][row]}, {stamp})"
+                raise DataError(f"{key}: {time} is {stamp}; {BOUNDS}")
             yield piece
 
     def _sorted(self, gate: RowGate, numbers: list[pl.DataFrame]) -> Iterator[pl.DataFrame]:

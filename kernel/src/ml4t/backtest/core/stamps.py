@@ -154,11 +154,12 @@ def to_utc(
 def _integers(stamps: pl.Series, origin: str, first_row: int) -> Integers:
     """Days of dates, UTC ns of datetimes; nothing null and nothing beyond what int64 ns can hold."""
     scale = {"ns": 1, "us": 10**3, "ms": 10**6}[getattr(stamps.dtype, "time_unit", "ns")]
-    limit = 2**63 // (DAY_NS if stamps.dtype == pl.Date else scale) - 2
+    limit = 106_650 * (1 if stamps.dtype == pl.Date else DAY_NS // scale)  # days, to 1678 and 2261
     whole = stamps.cast(pl.Int64)
     edges: list[Any] = [whole.min() or 0, whole.max() or 0]
     if whole.null_count() or edges[0] < -limit or edges[1] > limit:
         row = (~whole.is_between(-limit, limit).fill_null(False)).arg_max() or 0
-        fault = f"{stamps.name} is {stamps[row]}; every row needs one between 1678 and 2261"
-        raise DataError(f"{origin} row {first_row + row}: {fault}")
+        # Python's days end so far off, with 9999-12-31.
+        shown = f"{stamps.name} is {whole[row] if abs(whole[row] or 0) > 27.5002 * limit else stamps[row]}"
+        raise DataError(f"{origin} row {first_row + row}: {shown}; every row needs one between 1678 and 2261")
     return whole.to_numpy() * scale
