@@ -74,13 +74,20 @@ def table(*rows, **figures):
 
 def test_a_margin_account_is_the_default():
     """Gross of twice the equity: what is more is refused with its reason, and told to the strategy."""
-    strategy, result = run({0: [("A", 200), ("B", 1)], 2: [("A", -200), ("B", -200)]})
+    strategy, result = run({0: [("A", 200), ("B", 1)], 2: [("A", -200), ("B", -201)]})
 
     assert [("filled", 200.0), ("refused", 0.0), ("filled", -200.0), ("refused", 0.0)] == [
         (status, filled) for status, _, filled in strategy.outcomes
     ]
     assert "no-buying-power" == strategy.outcomes[1][1]
     assert 2000.0 == result.equity["gross_exposure"].max()
+
+
+def test_all_of_one_company_is_exchanged_for_all_of_another():
+    """A market order that only reduces makes room in its round, so that 1.5 x equity may change hands at once."""
+    strategy, _ = run({0: [("A", 150)], 2: [("B", 150), ("A", -150)], 4: [("B", -150), ("A", -150)]})
+
+    assert [150.0, 150.0, -150.0, -150.0, -150.0] == [filled for _, _, filled in strategy.outcomes]
 
 
 def test_a_cash_account_neither_borrows_nor_sells_short():

@@ -35,14 +35,16 @@ class Wish:
     quantity: Decimal
     name: str = ""
     place: int = -1
+    market: bool = False
 
 
 @dataclass
 class Open:
-    """What of a symbol is on its way, both sizes above 0."""
+    """What of a symbol is on its way, both sizes above 0, and what counts as filled, signed."""
 
     buys: Decimal = NOTHING
     sells: Decimal = NOTHING
+    filled: Decimal = NOTHING
 
     def add(self, quantity: Decimal) -> None:
         """Count a signed quantity."""
@@ -53,6 +55,7 @@ class Open:
 
     def larger_side(self, position: Decimal) -> Decimal:
         """Return "max(|position + open buys|, |position - open sells|)"."""
+        position += self.filled
         return max(abs(position + self.buys), abs(position - self.sells))
 
 
@@ -67,7 +70,9 @@ def judge(desk: Desk, requests: list[Request]) -> Verdicts:
             opens[order.symbol].add(order.side * (_whole(order) - order.filled))
     late = []
     for wish in wishes:  # "those that only reduce first"
-        if _only_reduces(desk, opens[wish.symbol], wish):
+        if _only_reduces(desk, opens[wish.symbol], wish) and wish.market and not _pays_cash(desk, wish.symbol):
+            opens[wish.symbol].filled += wish.quantity  # "a market order that only reduces counts as filled"
+        elif _only_reduces(desk, opens[wish.symbol], wish):
             opens[wish.symbol].add(wish.quantity)
         else:
             late.append(wish)
@@ -95,9 +100,12 @@ def _wishes(desk: Desk, requests: list[Request]) -> list[Wish]:
     for place, request in enumerate(requests):
         match request:
             case Place() if not request.parent and not request.reduce_only:
-                found.append(Wish(request.symbol, _finite(request.quantity), request.name))
+                prices = request.limit_price, request.stop_price, request.trail_amount, request.trail_percent
+                market = all(price is None for price in prices)
+                found.append(Wish(request.symbol, _finite(request.quantity), request.name, market=market))
             case Bracket():
-                found.append(Wish(request.symbol, _finite(request.quantity), request.name))
+                market = request.entry_limit is None and request.entry_stop is None
+                found.append(Wish(request.symbol, _finite(request.quantity), request.name, market=market))
             case Amend() if request.quantity is not None:
                 order = desk.by_name.get(request.order)
                 new = next((wish for wish in found if wish.name == request.order), None)
@@ -128,10 +136,17 @@ def _finite(quantity: float) -> Decimal:
 
 def _only_reduces(desk: Desk, on_its_way: Open, wish: Wish) -> bool:
     """Whether a wish goes "towards zero, counting working orders of that side"."""
-    position = desk.accounts.quantity(wish.symbol)
+    position = desk.accounts.quantity(wish.symbol) + on_its_way.filled
     if wish.quantity < 0:
         return position > 0 and on_its_way.sells - wish.quantity <= position
     return position < 0 and on_its_way.buys + wish.quantity <= -position
+
+
+def _pays_cash(desk: Desk, symbol: str) -> bool:
+    """Whether cash at hand pays for a symbol, so that a sale on its way brings some."""
+    account = desk.scenario.accounts[desk.scenario.account(symbol)]
+    judged = account.check in ("submit", "both")
+    return judged and account.type == "cash" and desk.accounts.settles(symbol) == "value"
 
 
 def _refusal(desk: Desk, account: Account, opens: dict[str, Open], wish: Wish) -> str:
@@ -170,7 +185,7 @@ def _exceeds(needed: Decimal, there: Decimal) -> bool:
 
 
 def _with(opens: dict[str, Open], wish: Wish) -> dict[str, Open]:
-    after = {symbol: Open(each.buys, each.sells) for symbol, each in opens.items()}
+    after = {symbol: Open(each.buys, each.sells, each.filled) for symbol, each in opens.items()}
     after.setdefault(wish.symbol, Open()).add(wish.quantity)
     return after
 
@@ -189,7 +204,7 @@ def _at_marks(desk: Desk, symbol: str, quantity: Decimal) -> Decimal:
 
 def _not_borrowable(desk: Desk, account: Account, after: Open, wish: Wish) -> str:
     """Refuse what nobody lends: "selling short a symbol without a row, or more than `available`"."""
-    short = after.sells - desk.accounts.quantity(wish.symbol)
+    short = after.sells - desk.accounts.quantity(wish.symbol) - after.filled
     nothing_to_lend = isinstance(account.borrow, float) or desk.accounts.settles(wish.symbol) != "value"
     if wish.quantity > 0 or short <= 0 or nothing_to_lend:
         return ""

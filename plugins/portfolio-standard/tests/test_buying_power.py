@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ml4t.backtest.state import ACCEPTED, HELD, PARTIAL
+from ml4t.backtest.state import ACCEPTED, HELD, ORDER_KINDS, PARTIAL
 
 
 def frame(*rows, **columns):
@@ -42,6 +42,33 @@ def test_what_only_reduces_always_passes(make_desk):
 
     assert ["", "no-buying-power"] == desk.judge((0, -60), (0, -1))
     assert ["no-buying-power", "", "no-buying-power"] == desk.judge((1, 51), (1, 50), (1, 50))
+
+
+@pytest.mark.parametrize("baskets", [[1, 1], [-1, -1]])
+def test_a_market_order_that_only_reduces_makes_room_in_its_round(make_desk, baskets):
+    """All of one company for all of another: the portfolio that results has the size of the old one."""
+    desk = make_desk(capital=-1.0, held=[100.0, 0.0])  # equity 999, a little below what is held
+
+    assert ["", ""] == desk.judge((0, -100), (1, 100), baskets=baskets)
+    assert ["", "no-buying-power"] == desk.judge((0, -50), (1, 150))
+    desk.work(0, -100)
+    assert ["no-buying-power"] == desk.judge((1, 100))  # that of an earlier round may not have been filled
+
+
+def test_a_limit_order_that_only_reduces_makes_no_room(make_desk):
+    """It may never be filled."""
+    desk = make_desk(capital=-1.0, held=[100.0, 0.0])
+    limit = ORDER_KINDS.index("limit")
+
+    assert ["", "no-buying-power"] == desk.judge((0, -100, {"kind": limit, "limit_price": 12.0}), (1, 100))
+
+
+def test_a_flip_that_is_refused_leaves_its_room_to_nobody(make_desk):
+    """What a refused basket was to sell is still held."""
+    desk = make_desk(capital=-1.0, held=[100.0, 0.0])
+
+    rows = (0, -100), (1, 500), (1, 100)
+    assert ["no-buying-power"] * 3 == desk.judge(*rows, baskets=[1, 1, -1])
 
 
 def test_orders_are_taken_as_they_were_made(make_desk):
@@ -451,8 +478,10 @@ def test_scaling_meets_every_limit_that_a_search_finds(make_desk):
         rows = [(s, float(q)) for s, q in enumerate(wished)]
         sizes = np.array(desk.sizes(*rows, baskets=[1] * 6))
         equity = desk.equity()
-        before = float(np.sum(np.abs(held) * marks) * 0.5)
-        claims = float(np.sum(np.maximum(np.abs(held), np.abs(held + sizes)) * marks) * 0.5)
+        reduces = (held * wished < 0.0) & (np.abs(wished) <= np.abs(held))  # as if filled
+        before = float(np.sum(np.where(reduces, np.abs(held + wished), np.abs(held)) * marks) * 0.5)
+        other = np.where(reduces, 0.0, np.abs(held))
+        claims = float(np.sum(np.maximum(other, np.abs(held + sizes)) * marks) * 0.5)
         if np.all(sizes == 0.0):
             assert equity <= before or equity <= 0.0
             continue

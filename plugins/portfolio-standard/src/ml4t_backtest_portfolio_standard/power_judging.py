@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
-from ml4t.backtest.state import ACTIONS, REASONS
+from ml4t.backtest.state import ACTIONS, ORDER_KINDS, REASONS
 from ml4t_backtest_portfolio_standard import accounting
 from ml4t_backtest_portfolio_standard import power_core as core
 
@@ -24,6 +24,7 @@ _ORDER, _CANCEL, _CANCEL_TARGETS, _AMEND = range(len(ACTIONS))
 _NO_POWER, _SHORT, _NOT_BORROWABLE, _NO_MARK = (
     REASONS.index(reason) for reason in ("no-buying-power", "short-not-allowed", "not-borrowable", "no-mark")
 )
+_MARKET: Final = ORDER_KINDS.index("market")
 _MOST_STEPS: Final = 60
 _MOST: Final = 1e15  # units; what is more, or no number, is for the broker to refuse
 
@@ -98,7 +99,8 @@ class Round:
         sums: NDArray[np.float64],
     ) -> None:
         self._requests, self._rules, self._work, self._sums = requests, rules, work, sums
-        self._held, self._accounts = state.positions["quantity"], state.instruments["account"]
+        self._held = state.positions["quantity"].copy()  # with what this round is sure to reduce
+        self._accounts = state.instruments["account"]
         self._marks, self._lots = state.instruments["mark"], state.instruments["lot"]
 
     def judge(self, wishes: list[float]) -> bool:
@@ -108,7 +110,7 @@ class Round:
         left = [k for k, wish in enumerate(wishes) if wish]
         for k in list(left):
             if baskets[k] < 0 and self._reduces(symbols[k], wishes[k]):
-                self._move(symbols[k], wishes[k])
+                self._reduce(k, wishes[k])
                 left.remove(k)
         changed = False
         while left:
@@ -146,7 +148,7 @@ class Round:
         for k in rows:
             symbol, wish = int(requests[k]["symbol"]), wishes[k]
             if self._reduces(symbol, wish):
-                self._move(symbol, wish)
+                self._reduce(k, wish)
                 continue
             increasing.append(k)
             problem = problem or self._problem(symbol, wish, more[symbol, 1])
@@ -156,7 +158,7 @@ class Round:
             requests["reason"][rows] = problem or _NO_POWER
             for k in rows:
                 if k not in increasing:
-                    self._move(int(requests[k]["symbol"]), wishes[k], -1.0)
+                    self._reduce(k, wishes[k], -1.0)
             return True
         for k in increasing:
             symbol, wish = int(requests[k]["symbol"]), wishes[k]
@@ -172,6 +174,18 @@ class Round:
         """Say whether an order takes a position towards zero, counting what works on its side."""
         held, side = float(self._held[symbol]), self._work[symbol, core.BUYS if wish > 0.0 else core.SELLS]
         return held * wish < 0.0 and bool(side + abs(wish) <= abs(held) * (1.0 + core.SLACK))
+
+    def _reduce(self, k: int, wish: float, sign: float = 1.0) -> None:
+        """Count what only reduces: a market order as filled, for it makes room; another one as on its way."""
+        request = self._requests[k]
+        symbol, account = int(request["symbol"]), int(self._accounts[request["symbol"]])
+        sure = request["action"] == _ORDER and request["kind"] == _MARKET
+        if not sure or self._work[symbol, core.MODE] == core.CASH:
+            self._move(symbol, wish, sign)
+            return
+        self._sums[account, core.CLAIMED] -= self._claim(symbol)
+        self._held[symbol] += sign * wish
+        self._sums[account, core.CLAIMED] += self._claim(symbol)
 
     def _problem(self, symbol: int, wish: float, sold: float) -> int:
         """Return why an order that does more than reduce cannot pass at any size, 0 where it may."""
