@@ -17,8 +17,8 @@ __all__ = ["BATCH", "LARGE", "PIECE", "Prefetch", "check_pieces", "cut_at_instan
 
 LARGE = 4_000_000  # rows from which an input is streamed
 PIECE = 250_000  # rows decoded and checked at a time
-BATCH = 60_000  # rows released at a time
-_AHEAD = 4
+BATCH = 125_000  # rows released at a time, still less than a chunk of the clock
+_AHEAD = 2
 _POLL = 0.05  # seconds between looks at whether anybody still waits
 
 T = TypeVar("T")

@@ -103,7 +103,7 @@ class Clock:
         mode: Literal["backtest", "paper", "live"] = "backtest",
         time_source: TimeSource | None = None,
         late: Literal["refuse", "restamp"] = "refuse",
-        chunk_rows: int = 1 << 16,
+        chunk_rows: int = 1 << 17,
         identify: Callable[[pl.Series, Ints], pl.Series] | None = None,
     ) -> None:
         if mode != "backtest" and time_source is None:
