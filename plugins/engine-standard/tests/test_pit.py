@@ -19,9 +19,10 @@ FIELDS = ("open", "high", "low", "close", "volume")
 
 @pytest.fixture(scope="module", autouse=True)
 def small_blocks():
-    """Blocks of 16 rows, so that every test rolls some."""
+    """Blocks of 16 rows, so that every test rolls some, and uses some again."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pit, "_SMALLEST_BLOCK", 16)
+        patch.setattr(pit, "_LARGEST_BLOCK", 16)
         yield
 
 
@@ -92,6 +93,31 @@ def check_against_rows(frame, seen, depth):
                 assert value.equals(copies[name])
             else:
                 np.testing.assert_array_equal(copies[name], value)
+
+
+class Keeper(Strategy):
+    """Note in which memory each slice lies, and keep the closes of some."""
+
+    def __init__(self, kept):
+        self.kept, self.closes, self.memory = kept, [], []
+
+    def on_slice(self, market, context):
+        closes = market.close
+        if len(self.memory) in self.kept:
+            self.closes.append((len(self.memory), closes))
+        while closes.base is not None:
+            closes = closes.base
+        self.memory.append(closes.__array_interface__["data"][0])
+
+
+@pytest.mark.parametrize(("kept", "blocks"), [((), 3), ((6,), 4), ((6, 10), 5)])
+def test_memory_serves_again_unless_somebody_has_kept_a_view_of_it(kit, kept, blocks):
+    """After a first, smaller block two serve by turns; each one of which a view is kept makes a further one."""
+    frame, strategy = frame_of([set(NAMES)] * 40), Keeper(kept)
+    kit.run(strategy, kit.Source(frame, bar="1m", stamp="open", batch=8))
+    assert blocks == len(set(strategy.memory))
+    for place, closes in strategy.closes:
+        assert frame["close"][4 * place : 4 * place + 4].to_list() == closes.tolist()
 
 
 panels = st.lists(st.sets(st.sampled_from(NAMES), min_size=1), min_size=1, max_size=40) | st.lists(

@@ -210,7 +210,7 @@ class Clock:
         bounds = [np.searchsorted(stamp, instants, side="right") for stamp in known]
         self._name_symbols(parts, bounds, chunk)
         for part, stops in zip(parts, bounds, strict=True):
-            part.symbol = self._public[part.symbol]
+            part.symbol = np.resize(self._public[part.symbol[: part.width or None]], len(part))
             chunk.sources.append(SourceRows(part, [0, *stops.tolist()]))
         return chunk
 

@@ -1,12 +1,13 @@
 """The point-in-time enforcer: the only door from data to strategies.
 
 Released rows are copied, instant by instant, into blocks that hold nothing else. When a block is full a new
-one is allocated and the tail that may still be asked for is copied; a block is never overwritten, so a
-window that a strategy keeps never changes. Nothing handed out is, or slices, a feed's own buffer.
+one is begun and the tail that may still be asked for is copied; a block is not overwritten while anybody has
+a view of it, so a window that a strategy keeps never changes. Nothing handed out is, or slices, a feed's own buffer.
 """
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
@@ -28,6 +29,7 @@ Floats = NDArray[np.float64]
 Take: TypeAlias = Callable[[NDArray[np.int32], Floats, NDArray[np.int64], bool], None]
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 _SMALLEST_BLOCK = 4096
+_LARGEST_BLOCK = 1 << 16  # unless more has to be kept
 
 
 class Released:
@@ -57,6 +59,7 @@ class Released:
         self._width = 0
         self._folded = 0
         self._allocate(_SMALLEST_BLOCK)
+        self._spare: tuple[Floats, NDArray[np.int32], NDArray[np.int64]] | None = None
         self._dense: dict[str, Floats] = {}
 
     @property
@@ -78,8 +81,7 @@ class Released:
             start, stop: The instant's rows.
             full: Whether they are exactly the symbols 0, 1, 2 … in order.
         """
-        if self.pending:
-            self._sync()
+        self._sync()
         first = self._copy(rows, start, stop)
         self._close_slice(first, first + stop - start, full)
 
@@ -123,21 +125,20 @@ class Released:
             self._full_run, self._width = int(full), end - first
         self._starts.append(first)
         self.count = end
-        if self._dense:
-            self._dense = {}
+        self._dense.clear()
 
     def _sync(self) -> None:
         """Copy the rows of delivered events from the events themselves, which hold nothing of the future."""
         events, self.pending = self.pending, []
+        if not events:
+            return
         if self.count + len(events) > self._symbol.size:
             self._roll(len(events))
         ids, fields = self._state.symbols.id, self.spec.fields
-        first = self.count
-        end = first + len(events)
+        first, end = self.count, self.count + len(events)
         self._values[:, first:end] = [[getattr(event, name) for event in events] for name in fields]
         self._symbol[first:end] = [ids(event.symbol) for event in events]
-        self._times[0, first:end] = [event.event_time for event in events]
-        self._times[1, first:end] = [event.timestamp for event in events]
+        self._times[:, first:end] = [[event.event_time for event in events], [event.timestamp for event in events]]
         for place in range(first + 1, end):
             if self._times[1, place] != self._times[1, place - 1]:
                 self._close_slice(first, place, self.pending_full)
@@ -156,20 +157,23 @@ class Released:
         kept = self._starts[-self.depth :]
         start = kept[0] if kept else self.count
         tail = slice(start, self.count)
-        size = max(_SMALLEST_BLOCK, 4 * (self.count - start) + room, min(2 * self._symbol.size, 1 << 16))
-        values, symbol, times = self._values[:, tail], self._symbol[tail], self._times[:, tail]
-        self._allocate(size)
-        self.count -= start
-        self._values[:, : self.count] = values
-        self._symbol[: self.count] = symbol
-        self._times[:, : self.count] = times
+        size = max(_SMALLEST_BLOCK, 4 * (self.count - start) + room, min(2 * self._symbol.size, _LARGEST_BLOCK))
+        filled, spare = (self._values, self._symbol, self._times), self._spare
+        # The block before holds rows of the past only and serves again if nobody has kept a view of it.
+        if spare and len(spare[1]) >= size and all(sys.getrefcount(each.base) <= 2 for each in spare):
+            self._values, self._symbol, self._times = spare
+        else:
+            self._allocate(size)
+        self.count, self._spare = self.count - start, filled if len(filled[1]) <= 2 * _LARGEST_BLOCK else None
+        self._values[:, : self.count] = filled[0][:, tail]
+        self._symbol[: self.count] = filled[1][tail]
+        self._times[:, : self.count] = filled[2][:, tail]
         self._starts = [place - start for place in kept]
         self._folded = self.count
 
     def fold(self) -> None:
         """Hand on the rows released since the last time to what keeps something by symbol."""
-        if self.pending:
-            self._sync()
+        self._sync()
         start, stop = self._folded, self.count
         if start == stop:
             return
@@ -180,8 +184,7 @@ class Released:
 
     def dense(self, field: str) -> Floats:
         """Return the newest instant's values of a field over the released symbols, float64 (n,), NaN if none."""
-        if self.pending:
-            self._sync()
+        self._sync()
         out = self._dense.get(field)
         if out is None or len(out) != len(self._state.symbols):
             out = self._dense[field] = self._make_dense(field)
@@ -197,8 +200,7 @@ class Released:
 
     def _newest_rows(self) -> slice:
         """Return the place of the newest instant's rows."""
-        if self.pending:
-            self._sync()
+        self._sync()
         return slice(self._starts[-1] if self._starts else 0, self.count)
 
     def updated(self) -> NDArray[np.bool_]:
@@ -227,8 +229,7 @@ class Released:
                 f"history of {bars} bars of {self.spec.name!r} was asked for, {self.depth} declared: "
                 f"call context.subscribe({self.spec.name!r}, history={bars}) in on_start"
             )
-        if self.pending:
-            self._sync()
+        self._sync()
         row, width = self.row(field), len(self._state.symbols)
         have = min(bars, len(self._starts))
         start = self._starts[-have] if have else self.count
@@ -244,8 +245,7 @@ class Released:
 
     def kept(self) -> tuple[NDArray[np.int32], NDArray[np.int64], Floats]:
         """Return symbol ids (n,), times (event_time and known_at, n) and values (fields, n) of the kept instants."""
-        if self.pending:
-            self._sync()
+        self._sync()
         place = slice(self._starts[-self.depth :][0] if self._starts else 0, self.count)
         return _read_only(self._symbol[place]), _read_only(self._times[:, place]), _read_only(self._values[:, place])
 
