@@ -6,7 +6,7 @@ import polars as pl
 
 from ml4t.backtest.core.sessions import DAY_NS
 
-__all__ = ["BOUNDS", "has_place", "show_stamp"]
+__all__ = ["BOUNDS", "has_place", "have_place", "show_stamp"]
 
 BOUNDS = "every row needs one between 1678 and 2261"
 _DAYS = 106_650  # from 1970 to 1678 and 2261
@@ -21,6 +21,12 @@ def has_place(stamps: pl.Series) -> pl.Series:
     """
     limit = _limit(stamps.dtype)
     return stamps.cast(pl.Int64).is_between(-limit, limit).fill_null(False)
+
+
+def have_place(stamps: pl.Series) -> bool:
+    """Say whether all stamps, none of which is null or goes back, are near enough."""
+    limit, whole = _limit(stamps.dtype), stamps.to_physical().to_numpy()
+    return bool(-limit <= whole[0] and whole[-1] <= limit)
 
 
 def show_stamp(stamps: pl.Series, row: int) -> str:

@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ml4t.backtest.errors import DataError
-from ml4t_backtest_gate_standard.bounds import BOUNDS, has_place, show_stamp
+from ml4t_backtest_gate_standard.bounds import BOUNDS, has_place, have_place, show_stamp
 from ml4t_backtest_gate_standard.findings.finding import Finding
 from ml4t_backtest_gate_standard.findings.judge import Judge
 from ml4t_backtest_gate_standard.skim import is_plain
@@ -151,11 +151,13 @@ class RowGate:
         )
         if plain:
             stamps = frame[self.time_column]
-            if not has_place(pl.concat([stamps.head(1), stamps.tail(1)])).all():  # those between lie nearer
+            if not have_place(stamps):
                 return False
             self._see_midnights(stamps)
             keys = [name for name in ("symbol", "event_time") if name in frame.columns]
-            self._tail = frame.filter(stamps == stamps[-1]).select(pl.col(keys), pl.col(self.time_column).alias("#"))
+            whole = stamps.to_physical().to_numpy()
+            newest = frame.slice(int(np.searchsorted(whole, whole[-1])))
+            self._tail = pl.DataFrame([*newest[keys], newest[self.time_column].alias("#")])
         return plain
 
     def _see_midnights(self, stamps: pl.Series) -> None:

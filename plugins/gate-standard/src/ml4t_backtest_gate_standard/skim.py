@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 __all__ = ["is_plain"]
 
@@ -34,32 +36,55 @@ def is_plain(
         bars: Whether rows are bars.
         ties: Whether rows of one symbol may have one stamp.
     """
-    values = [*prices, *sizes, *others]
-    if any(frame.schema[name] != pl.Float64 for name in values) or (before is not None and not len(before)):
+    schema = frame.schema
+    names = [*prices, *sizes, *others]
+    if any(schema[name] != pl.Float64 for name in names) or (before is not None and not len(before)):
         return False
-    symbol = pl.col("symbol") if frame.schema["symbol"] == pl.String else pl.col("symbol").to_physical()
-    later, up = pl.col(time) > pl.col(time).shift(1), symbol > symbol.shift(1)
-    ordered = pl.col(time) >= pl.col(time).shift(1) if ties else later | up & (pl.col(time) == pl.col(time).shift(1))
-    rules = [ordered.all(), *(pl.col(name).null_count() == 0 for name in ("symbol", time, *values))]
-    # NaN is greater than every number; the sum tells it from numbers, as it tells infinities.
-    rules += [pl.col(name).sum().is_finite() for name in values]
-    rules += [(pl.col(name) > 0).all() for name in prices] + [(pl.col(name) >= 0).all() for name in sizes]
-    if bars and {"low", "high"} <= set(prices):
-        rules.append((pl.col("low") <= pl.col("high")).all())
-        for name in [name for name in ("open", "close") if name in prices]:
-            rules += [((pl.col(name) >= pl.col("low")) & (pl.col(name) <= pl.col("high"))).all()]
-    elif {"bid", "ask"} <= set(prices):
-        rules.append((pl.col("bid") <= pl.col("ask")).all())
-    if not frame.select(pl.all_horizontal(rules)).item():
+    if any(frame[name].null_count() for name in ("symbol", time, *names)) or not frame[time].is_sorted():
+        return False
+    if not ties and not _each_once(frame[time], frame["symbol"]):
+        return False
+    pairs: list[tuple[str, str]] = []
+    if bars and {"low", "high"} <= {*prices}:
+        inner = [name for name in ("open", "close") if name in prices]
+        pairs = [*(("low", name) for name in inner), *((name, "high") for name in inner)] or [("low", "high")]
+    elif {"bid", "ask"} <= {*prices}:
+        pairs = [("bid", "ask")]
+    values = {name: frame[name].to_numpy() for name in names}
+    lower, upper = {one for one, _ in pairs}, {other for _, other in pairs}
+    # What lies between two others is above zero as the lower one is, and a number as the upper one is.
+    if not (
+        all((values[one] <= values[other]).all() for one, other in pairs)
+        and all((values[name] > 0).all() for name in prices if name not in upper)
+        and all((values[name] >= 0).all() for name in sizes)
+        and all(_is_finite(values[name]) for name in names if name not in lower)
+    ):
         return False
     if before is None:
         return True
     first, newest = frame[time][0], before["#"][-1]
     if first != newest or ties:
         return bool(first >= newest)
-    if frame.schema["symbol"] != before.schema["symbol"]:
+    if schema["symbol"] != before.schema["symbol"]:
         return False
     old, fresh = before["symbol"], frame["symbol"].head(1)
-    if frame.schema["symbol"] != pl.String:
+    if schema["symbol"] != pl.String:
         old, fresh = old.to_physical(), fresh.to_physical()
     return bool((old < fresh[0]).all())
+
+
+def _each_once(stamps: pl.Series, symbol: pl.Series) -> bool:
+    """Say whether the symbols of each stamp ascend; stamps do not go back."""
+    if symbol.dtype == pl.String:
+        up = (symbol > symbol.shift(1)).to_numpy()[1:]
+    else:
+        codes = symbol.to_physical().to_numpy()
+        up = codes[1:] > codes[:-1]
+    instants = stamps.to_physical().to_numpy()
+    return bool(((instants[1:] > instants[:-1]) | up).all())
+
+
+def _is_finite(values: NDArray[np.float64]) -> bool:
+    """Say whether all are numbers, as their sum is one; a sum that overflows says no."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(values.sum()))

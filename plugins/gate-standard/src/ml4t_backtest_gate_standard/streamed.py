@@ -118,11 +118,10 @@ class StreamedRows:
         for piece in checked:
             if self._unseen:
                 self._unseen -= set(piece["symbol"].unique().cast(pl.String))
-            # A cast takes the date in UTC, this one the date in the stamps' own zone.
-            days = [pl.col(time).dt.date()] if self.labels else []
-            yield from piece.with_columns(pl.col("symbol").cast(pl.Categorical), *days).iter_slices(
-                piece.height if self.spec.whole else rows
-            )
+            out = piece if piece.schema["symbol"] == pl.Categorical else piece.cast({"symbol": pl.Categorical})
+            if self.labels:  # a cast takes the date in UTC, this one the date in the stamps' own zone
+                out = out.with_columns(pl.col(time).dt.date())
+            yield from [out] if self.spec.whole else out.iter_slices(rows)
 
     def _pieces(self, plan: pl.LazyFrame) -> Iterator[pl.DataFrame]:
         batches = plan.collect_batches(chunk_size=PIECE, maintain_order=True)

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from ml4t.backtest.errors import DataError
 from ml4t_backtest_gate_standard.checks import RowGate
@@ -87,20 +88,32 @@ def cut_at_instants(pieces: Iterator[pl.DataFrame], time: str, rows: int) -> Ite
         time: The column of stamps.
         rows: At most so many, unless an instant has more.
     """
-    rest: pl.DataFrame | None = None
+    rest: pl.DataFrame | None = None  # its last instant may go on
     for piece in pieces:
-        frame = piece if rest is None else pl.concat([rest, piece])
-        stamps = frame[time].cast(pl.Int64).to_numpy()
-        start, end = 0, int(np.searchsorted(stamps, stamps[-1]))
-        while start < end:
-            stop = int(np.searchsorted(stamps, stamps[min(start + rows, end)]))
+        frame = piece
+        if rest is not None:
+            stamps, (newest,) = _integers(rest[time]), _integers(piece[time].head(1))
+            last = int(np.searchsorted(stamps, newest))  # all of them, unless it does
+            if last:
+                yield rest.head(last).rechunk()
+            if last < len(rest):
+                frame = pl.concat([rest.slice(last), piece])
+        stamps, start = _integers(frame[time]), 0
+        while len(frame) - start > rows:
+            stop = int(np.searchsorted(stamps, stamps[start + rows]))
             if stop <= start:
                 stop = int(np.searchsorted(stamps, stamps[start], side="right"))
+            if stop == len(frame):
+                break
             yield frame.slice(start, stop - start).rechunk()
             start = stop
-        rest = frame.slice(end)
+        rest = frame.slice(start)
     if rest is not None:
         yield rest.rechunk()
+
+
+def _integers(stamps: pl.Series) -> NDArray[np.int64]:
+    return stamps.cast(pl.Int64).to_numpy()
 
 
 def check_pieces(pieces: Iterator[pl.DataFrame], gate: RowGate, *, labels: bool) -> Iterator[pl.DataFrame]:
