@@ -53,6 +53,13 @@ def test_what_is_wrong_with_one_source_does_not_hide_another():
     assert {"prices", "signals", "actions.0", "facts"} == {*found["source"]}
 
 
+def test_signals_about_prices_that_the_gate_never_saw_are_no_finding():
+    """A feed that brings rows of its own, as the sample does, is not looked at; so no symbol can be missing in it."""
+    signals = pl.DataFrame({"symbol": ["AAPL"], "timestamp": [datetime(2020, 1, 3)], "score": [1.0]})
+    found = Engine(feed={"use": "sample"}, signals=signals, open=False)
+    assert "unknown-symbols" not in found.check()["rule"].to_list()
+
+
 def test_an_action_explains_a_jump():
     """The same prices with the split and without."""
     split = pl.when(pl.col("timestamp") >= DAYS[10]).then(4.0).otherwise(1.0)

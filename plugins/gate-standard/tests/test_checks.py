@@ -160,6 +160,11 @@ def test_an_unknown_value_is_a_note_with_its_count(field):
             "prices.parquet row 2 (None, 2024-01-02): no symbol; give each row one, or leave the row out",
         ),
         (
+            "symbol",
+            pl.Series(["A", "A", "B", ""], dtype=pl.Categorical),
+            "prices.parquet row 3 (, 2024-01-03): no symbol; give each row one, or leave the row out",
+        ),
+        (
             "timestamp",
             [DAYS[0], None, DAYS[0], DAYS[1]],
             "prices.parquet row 1 (A, None): no timestamp; give each row one, or leave the row out",

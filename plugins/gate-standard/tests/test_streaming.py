@@ -57,14 +57,18 @@ ODD = [0.0, -1.0, 5.0, 10.0, 50.0, 1.7e308, float("inf"), float("-inf"), float("
     kind=st.sampled_from(["bar", "quote", "signal"]),
     spoiled=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 11), st.sampled_from(ODD)), max_size=3),
     moved=st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11)), max_size=2),
+    nameless=st.booleans(),
     twice=st.lists(st.integers(0, 11), max_size=1),
-    dtype=st.sampled_from([pl.String, pl.Categorical, pl.Enum([*"DCBA"])]),
+    dtype=st.sampled_from([pl.String, pl.Categorical, pl.Enum(["", *"DCBA"])]),
     cut=st.integers(0, 12),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_a_look_in_haste_finds_what_a_close_one_finds(kind, spoiled, moved, twice, dtype, cut, seed):
+def test_a_look_in_haste_finds_what_a_close_one_finds(kind, spoiled, moved, nameless, twice, dtype, cut, seed):
     """Whatever a few rows have in their fields, and in whatever order they are."""
-    frame = market(kind, seed).cast({"symbol": dtype})
+    frame = market(kind, seed)
+    if nameless:
+        frame = frame.with_columns(pl.col("symbol").replace("A", ""))
+    frame = frame.cast({"symbol": dtype})
     fields = frame.columns[2:]
     for field, row, value in spoiled:
         name = fields[field % len(fields)]

@@ -92,8 +92,10 @@ class RowGate:
         if self._is_plain(frame):
             return
         for name in ("symbol", self.time_column):
-            missing = frame[name].is_null().to_numpy()
-            self._fault("missing-key", missing, f"no {name}", "give each row one, or leave the row out")
+            missing = frame[name].is_null()
+            if name == "symbol":
+                missing |= frame[name] == ""
+            self._fault("missing-key", missing.to_numpy(), f"no {name}", "give each row one, or leave the row out")
             if missing.any():
                 return
         if not (placed := has_place(frame[self.time_column])).all():

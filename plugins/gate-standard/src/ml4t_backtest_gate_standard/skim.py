@@ -24,9 +24,9 @@ def is_plain(
 ) -> bool:
     """Say whether nothing can be wrong with rows and nothing about them is worth a note.
 
-    Every stamp is given, none goes back; where ``ties`` says no, no symbol has two rows of one stamp; every value is
-    a number, prices are above zero and sizes are not negative; opens and closes lie between low and high.
-    Rows that are not plain are to be looked at closely; they may be in order all the same.
+    Every symbol and stamp is given, no stamp goes back; where ``ties`` says no, no symbol has two rows of one stamp;
+    every value is a number, prices are above zero and sizes are not negative; opens and closes lie between low and
+    high. Rows that are not plain are to be looked at closely; they may be in order all the same.
 
     Args:
         frame: Columns ``symbol``, ``time`` and the values.
@@ -40,7 +40,9 @@ def is_plain(
     names = [*prices, *sizes, *others]
     if any(schema[name] != pl.Float64 for name in names) or (before is not None and not len(before)):
         return False
-    if any(frame[name].null_count() for name in ("symbol", time, *names)) or not frame[time].is_sorted():
+    if any(frame[name].null_count() for name in ("symbol", time, *names)) or (frame["symbol"] == "").any():
+        return False
+    if not frame[time].is_sorted():
         return False
     if not ties and not _each_once(frame[time], frame["symbol"]):
         return False

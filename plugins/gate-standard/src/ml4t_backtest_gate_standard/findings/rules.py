@@ -39,7 +39,7 @@ RULES: Mapping[str, Rule] = {
     "unclear-stamps": _fatal("the settings leave open when rows are known"),
     "naive-stamps": _fatal("stamps have no zone and name no sessions, and `timezone` is not stated"),
     "mixed-zones": _fatal("stamps of days are midnights in some rows and another hour in others"),
-    "missing-key": _fatal("a row has no symbol or no stamp"),
+    "missing-key": _fatal("a row has no symbol (an empty text is none) or no stamp"),
     "not-a-number": _fatal("text stands where a number should"),
     "duplicate-rows": _fatal("a symbol and stamp are given twice (bars and signals)"),
     "unsorted-rows": _fatal("the stamps of a symbol go back, without `sort = true`"),

@@ -54,7 +54,7 @@ def survey(judge: Judge, calendars: Mapping[str, SessionTable], actions: pl.Data
         together = pl.concat(spans)
         names = together["symbol"].to_list()
         if spec and spec.kind == "signal":
-            last = listing.unknown_symbols(names, market)
+            last = listing.unknown_symbols(names, market or names)  # none where feeds bring rows of their own
         else:
             market |= set(names)
             last = listing.changing_symbols(together, days)
