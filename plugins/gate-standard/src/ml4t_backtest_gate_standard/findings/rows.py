@@ -11,6 +11,7 @@ import polars as pl
 from ml4t.backtest.core.sessions import DAY_NS, SessionTable
 from ml4t.backtest.core.stamps import derive
 from ml4t.backtest.interfaces import SourceSpec
+from ml4t_backtest_gate_standard.findings.groups import rows_by_symbols
 from ml4t_backtest_gate_standard.findings.judge import Looked
 
 __all__ = ["View", "views"]
@@ -63,11 +64,9 @@ def views(looked: Looked, sessions: SessionTable) -> Iterator[View]:
     """
     assert looked.spec is not None, "only sources that were settled are looked at"
     plan = looked.plan.with_row_index("#").drop_nulls(["symbol", _first(looked.plan)])
-    sizes = plan.group_by("symbol").len().collect(engine="streaming").sort("symbol")
     expected = None
-    for symbols in _groups(sizes):
-        part = plan if len(symbols) == sizes.height else plan.filter(pl.col("symbol").is_in(symbols))
-        rows = _meant(part.collect(), looked.spec, sessions)
+    for part in rows_by_symbols(plan, _CHUNK):
+        rows = _meant(part, looked.spec, sessions)
         if expected is None:
             expected = _expected(rows, sessions)
         yield View(rows, looked.spec, sessions, expected, looked)
@@ -76,13 +75,6 @@ def views(looked: Looked, sessions: SessionTable) -> Iterator[View]:
 def _first(plan: pl.LazyFrame) -> str:
     names = plan.collect_schema().names()
     return next(name for name in _STAMPS if name in names)
-
-
-def _groups(sizes: pl.DataFrame) -> Iterator[list[str]]:
-    """Yield symbols in groups of about as many rows as are looked at together."""
-    group = (sizes["len"].cum_sum() - sizes["len"]) // _CHUNK
-    for _, part in sizes.group_by(group, maintain_order=True):
-        yield part["symbol"].cast(pl.String).to_list()
 
 
 def _meant(frame: pl.DataFrame, spec: SourceSpec, sessions: SessionTable) -> pl.DataFrame:
