@@ -255,14 +255,15 @@ def test_crossed_quotes_are_counted_and_cost_nothing_below_zero():
     assert [note for note in result.notes if f"{crossed} of 300 rows" in note and "bid above ask" in note], result.notes
 
 
-def test_real_quotes_of_one_side_fill_at_that_side_only(data):
-    """Ticks of several venues, each of which updates one side at a time; trades give the marks."""
+@pytest.mark.parametrize("feeds_of", [("trades", "quotes"), ("quotes",)])
+def test_real_quotes_of_one_side_fill_at_that_side_only(data, feeds_of):
+    """Ticks of several venues, each of which updates one side at a time; a trade gives the first mark, or they do."""
     ticks = pl.read_parquet(data / "us_equity_ticks_quotes_lean.parquet").slice(20_000, 5_000)
     frame = ticks.rename({"timestamp": "event_time"}).select("symbol", "event_time", "bid", "ask")
     assert frame.select((pl.col("bid").is_null() != pl.col("ask").is_null()).mean()).item() > 0.9
     trade = frame.head(1).select("symbol", "event_time", price=pl.coalesce("bid", "ask"))
     tables = {"trades": trade, "quotes": frame}
-    feeds = [{"use": "frame", "name": name, "frame": rows, "latency": "0s"} for name, rows in tables.items()]
+    feeds = [{"use": "frame", "name": name, "frame": tables[name], "latency": "0s"} for name in feeds_of]
     result = Engine(feed=feeds, strategy=Alternate(), capital={"USD": 1e6}, account={"type": "unlimited"}).run()
     fills = result.fills.filter(pl.col("reason").cast(pl.String) == "quote")
     at = frame.group_by("event_time").agg(pl.col("bid", "ask").drop_nulls())

@@ -26,6 +26,7 @@ class Desk:
         marks: Last known price by symbol.
         marked_at: When that price formed.
         newest: The newest row of each symbol.
+        sides: The newest bid and ask of each symbol, and its mark when they came.
         gone: Symbols that were delisted or have expired.
         due: (session, ledger row) of cash that is paid at the open of that session.
         priced: Sessions that have a price of each symbol.
@@ -51,6 +52,7 @@ class Desk:
         self.refused: dict[str, str] = {}
         self.cut: dict[str, Decimal] = {}
         self.newest: dict[str, Row] = {}
+        self.sides: dict[str, tuple[Decimal | None, Decimal | None, Decimal | None]] = {}
         self.transitions: list[Transition] = []
         self.fills: list[Fill] = []
         self.lot = Decimal(scenario.instrument.lot or 1)

@@ -124,7 +124,7 @@ def _pay(desk: Desk) -> None:
 
 def _mark_all(desk: Desk, rows: list[Row]) -> None:
     for row in rows:
-        if (price := _mark(row)) is not None:
+        if (price := _mark(desk, row)) is not None:
             desk.marks[row.symbol] = price
             desk.marked_at[row.symbol] = row.end
 
@@ -188,13 +188,29 @@ def _rows_at(scenario: Scenario, now: int) -> list[Row]:
     return rows
 
 
-def _mark(row: Row) -> Decimal | None:
+def _mark(desk: Desk, row: Row) -> Decimal | None:
     match row:
         case Bar():
             return exact(row.close)
         case Quote():
-            return None if row.bid is None or row.ask is None else (Decimal(row.bid) + Decimal(row.ask)) / 2
+            return _mid(desk, row)
     return exact(row.price)
+
+
+def _mid(desk: Desk, quote: Quote) -> Decimal | None:
+    """Return the mid, "with the newest other one" where the quote "tells one side only".
+
+    Sides are forgotten once "another feed or an action has changed the mark".
+    """
+    mark = desk.marks.get(quote.symbol)
+    bid, ask, own = desk.sides.get(quote.symbol, (None, None, None))
+    if mark is not own and (mark is None or own is None or float(mark) != float(own)):
+        bid = ask = None
+    bid = exact(quote.bid) if quote.bid is not None else bid
+    ask = exact(quote.ask) if quote.ask is not None else ask
+    mid = None if bid is None or ask is None else (bid + ask) / 2
+    desk.sides[quote.symbol] = bid, ask, mark if mid is None else mid
+    return mid
 
 
 def _reactions(desk: Desk, script: tuple[Step, ...], heard: list[Fill], before: int) -> list[Step]:

@@ -91,7 +91,7 @@ def test_no_batch_ends_within_an_instant(folder):
     ends = [(batch["timestamp"][0], batch["timestamp"][-1], len(batch)) for batch in feed.batches()]
     feed.close()
     assert all(before[1] < after[0] for before, after in pairwise(ends))
-    assert {5, 10} == {size for _, _, size in ends}
+    assert {10} == {size for _, _, size in ends}
 
 
 @pytest.mark.parametrize("form", ["one file per symbol", "shuffled", "groups that overlap"])

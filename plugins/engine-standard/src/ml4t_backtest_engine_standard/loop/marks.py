@@ -13,6 +13,7 @@ from ml4t.backtest.interfaces import SourceSpec
 from ml4t.backtest.state import RunState
 from ml4t_backtest_engine_standard.loop.latest import Latest
 from ml4t_backtest_engine_standard.loop.rates import Rates
+from ml4t_backtest_engine_standard.loop.sides import Sides
 
 __all__ = ["Marks", "keeper"]
 
@@ -59,9 +60,14 @@ def keeper(spec: SourceSpec, state: RunState) -> Take | None:
     """
     if spec.kind not in ("bar", "quote", "trade"):
         return Latest(len(spec.fields), state) if spec.kind == "signal" else None
+    sides = Sides(state) if spec.kind == "quote" else None
 
     def take(symbol: NDArray[np.int32], values: Floats, times: NDArray[np.int64], each_once: bool) -> None:
-        prices, instruments = _price(spec, values), state.instruments
+        if sides is not None:
+            prices = sides.mids(symbol, *(values[spec.fields.index(name)] for name in ("bid", "ask")))
+        else:
+            prices = values[spec.fields.index("close" if spec.kind == "bar" else "price")]
+        instruments = state.instruments
         _widen_extremes(spec, state, symbol, values, prices, times[0], each_once)
         ids: Any = symbol
         late, width = bool((times[0] < times[1]).any()), len(state.symbols)
@@ -85,13 +91,6 @@ def keeper(spec: SourceSpec, state: RunState) -> Take | None:
 def _is_complete(symbol: NDArray[np.int32], prices: Floats) -> bool:
     """Say whether these are prices of the symbols 0, 1, 2 …, all known."""
     return bool((symbol == np.arange(len(symbol))).all() and np.isfinite(prices).all())
-
-
-def _price(spec: SourceSpec, values: Floats) -> Floats:
-    if spec.kind == "quote":
-        bid, ask = (values[spec.fields.index(side)] for side in ("bid", "ask"))
-        return np.asarray((bid + ask) * 0.5)
-    return np.asarray(values[spec.fields.index("close" if spec.kind == "bar" else "price")])
 
 
 def _widen_extremes(
