@@ -188,8 +188,12 @@ class Models:
         return ctypes.cast(pointer, ctypes.c_void_p).value or 0
 
 
+@cache
 def _addresses(function: Dispatcher, signature: Numba, name: str) -> tuple[int, int]:
-    """Compile a function for its fixed shape, checking bounds; return its two addresses."""
+    """Compile a function for its fixed shape, checking bounds; return its two addresses.
+
+    Once per process: Numba never gives back the memory of code, and a process may have only so many pieces of it.
+    """
     own = numba.njit(error_model="numpy", boundscheck=True)(function.py_func)
     with suppress(RuntimeError):  # its source is in no file
         own.enable_caching()
