@@ -268,7 +268,7 @@ def test_a_snapshot_goes_on_where_it_was_taken(make_books):
 
 
 @compiled_only
-@pytest.mark.parametrize("capital", [1_000.0, 10_000.0])
+@pytest.mark.parametrize("capital", [1_000.0, 10_000.0, 1_000_000.0, 1_000_000_000.0])
 def test_a_million_round_trips_end_flat_with_the_exact_cash(make_books, apply_all, capital):
     """Bought and sold at 0.1, 0.1 each, with 0.1 % commission: 20 in all, to a millionth."""
     books = make_books(cash=capital)

@@ -181,6 +181,7 @@ POSITION: Final = _row("quantity:f8 average_price:f8 realised:f8 commission:f8 b
 # currencies: number of currencies of the run
 # rate: of the currency in base currency now, NaN while it is not known
 # settled: the part of cash that has settled
+# cash_carry, settled_carry: what rounding left out of these two, for the next change to take in
 # receivable: dividends that are due and not paid
 # long_realised: the part of realised that closed long positions
 # dividends, interest, borrow, funding: received > 0, paid < 0; dividends count from their ex date
@@ -189,7 +190,7 @@ POSITION: Final = _row("quantity:f8 average_price:f8 realised:f8 commission:f8 b
 ACCOUNT: Final = _row(
     "cash:f8 realised:f8 commission:f8 slippage:f8 start_cash:f8 long_realised:f8 short_realised:f8 account:i2 "
     "currency:i2 currencies:i2 rate:f8 settled:f8 receivable:f8 dividends:f8 interest:f8 borrow:f8 funding:f8 "
-    "converted:f8 delays:i1 converts:i1"
+    "converted:f8 delays:i1 converts:i1 cash_carry:f8 settled_carry:f8"
 )
 # kind: an index into LEDGER_KINDS
 # amount: signed change of cash

@@ -34,6 +34,21 @@ def compiled(function: Function) -> Function:
     return cast(Function, numba.njit(error_model="numpy")(function))
 
 
+def add_plainly(balance: float, carry: float, amount: float) -> tuple[float, float]:
+    """Add an amount to a balance; return that and what rounding left out of it, which the next addition takes in.
+
+    So the balance is off by its last bit after a million fills, not by a million of them. What is left out of a sum
+    of two floats is a float (two-sum: Knuth, The Art of Computer Programming 2, 4.2.2).
+    """
+    change = amount + carry
+    after = balance + change
+    part = after - balance
+    return after, (balance - (after - part)) + (change - part)
+
+
+add = compiled(add_plainly)
+
+
 @compiled
 def round_to_step(value: float, step: float) -> float:
     """Round to the nearest multiple of ``step`` (ties up); 0 turns rounding off.
@@ -81,8 +96,8 @@ def book_cash(
 ) -> None:
     """Move cash of one row of ACCOUNT and append the LEDGER row that says so."""
     account = accounts[place]
-    account["cash"] += amount
-    account["settled"] += settled
+    account["cash"], account["cash_carry"] = add(account["cash"], account["cash_carry"], amount)
+    account["settled"], account["settled_carry"] = add(account["settled"], account["settled_carry"], settled)
     row = ledger[counters[LEDGER]]
     row["timestamp"] = fill["known_at"]
     row["order_id"] = fill["order_id"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ml4t.backtest.state import LEDGER_KINDS
+from ml4t_backtest_portfolio_standard.accounting import add_plainly
 
 if TYPE_CHECKING:
     from ml4t.backtest.state import RunState
@@ -45,8 +46,8 @@ def post(
     """
     account = state.accounts[place]
     settles = amount if settled is None else settled
-    account["cash"] += amount
-    account["settled"] += settles
+    account["cash"], account["cash_carry"] = add_plainly(account["cash"], account["cash_carry"], amount)
+    account["settled"], account["settled_carry"] = add_plainly(account["settled"], account["settled_carry"], settles)
     row = state.ledger.reserve(1)[state.ledger.count]
     row["timestamp"], row["order_id"], row["symbol"] = state.now, order_id, symbol
     row["account"], row["currency"] = account["account"], account["currency"]

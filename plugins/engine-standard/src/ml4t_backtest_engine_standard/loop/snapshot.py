@@ -23,7 +23,7 @@ from ml4t_backtest_engine_standard.loop.instant import Instants
 
 __all__ = ["restore", "save"]
 
-_VERSION = 6
+_VERSION = 7
 _TABLES = ("orders", "order_events", "fills", "ledger", "equity", "terms")
 _ARRAYS = ("instruments", "books", "positions", "accounts")
 # Signal rows are noted again when their rows are released again.
