@@ -187,6 +187,15 @@ def test_a_merger_for_cash_ends_trips_now_whenever_it_is_paid(make_books, pay_at
     assert expected == rows_of(books, *columns)
 
 
+def test_lots_of_an_instrument_without_a_step_are_closed_in_plain_floats(make_books):
+    """As the position is: a third of a share of which a seventh is sold leaves the difference."""
+    books = make_books(quantity_step=0.0)
+    books.fill(1 / 3, 10.0)
+    books.fill(-1 / 7, 11.0)
+
+    assert [(1 / 7, False), (1 / 3 - 1 / 7, True)] == rows_of(books, "quantity", "is_open")
+
+
 def test_lots_may_keep_fractions_of_a_step_that_make_whole_units(make_books):
     """Four lots of one unit and one unit for four, which 1 closes exactly."""
     books = make_books(quantity_step=1.0)
